@@ -1,0 +1,3 @@
+//! MAC translation for floating IPs: data path, rule export and linter.
+
+fn main() {}

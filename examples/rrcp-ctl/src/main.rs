@@ -1,0 +1,3 @@
+//! Talk to RRCP switches: scan, read, set, watch for loops, decode captures.
+
+fn main() {}

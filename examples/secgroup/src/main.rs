@@ -1,0 +1,3 @@
+//! Encode, decode, expand, inspect and measure Neutron security-group messages.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Security-group information over a message bus: server, agent, bench.
+
+fn main() {}
