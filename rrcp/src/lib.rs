@@ -7,3 +7,11 @@
 extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
+
+mod error;
+pub mod wire;
+
+pub use error::{BufferTooSmall, ParseError};
+pub use macaddr::MacAddr6;
+pub use vlan_table::{EtherType, PortId, PortMask, Tag, VlanId};
+pub use wire::{Frame, FrameView, Message, Probe};
