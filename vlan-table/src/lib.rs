@@ -8,16 +8,22 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod chip;
+pub mod dot1q;
 mod error;
 mod ether_type;
+mod fid;
 pub mod frame;
 mod port;
 mod tag;
+mod verdict;
 mod vlan;
 
 pub use error::{FrameError, NoRoom, PortOutOfRange, VlanIdOutOfRange};
 pub use ether_type::EtherType;
-pub use frame::{FrameMut, FrameView};
+pub use fid::Fid;
+pub use frame::{FrameMut, FrameView, Header};
 pub use port::{PortId, PortMask};
 pub use tag::{Pcp, Tag, TagVid};
+pub use verdict::{Classified, DropReason, TagAction};
 pub use vlan::VlanId;

@@ -5,6 +5,10 @@
 
 use crate::{EtherType, FrameError, NoRoom, Tag};
 
+mod header;
+
+pub use header::Header;
+
 /// Length of the shortest header: two addresses and an EtherType.
 pub const HEADER_LEN: usize = 14;
 /// Length of the shortest frame on a wire, without FCS.

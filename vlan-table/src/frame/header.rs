@@ -1,0 +1,172 @@
+//! What a bridge reads of every frame, loaded at once.
+
+use super::truncated;
+use crate::{EtherType, FrameError, Tag, frame};
+
+/// Addresses, outer tag and the type behind it: the first twenty bytes of a frame in registers.
+///
+/// Reading takes three wide loads and one comparison whatever the frame carries, so a stream that
+/// mixes tagged and untagged frames costs no mispredicted branch ([`FrameView`](crate::FrameView)
+/// walks tags one by one and does pay for them). Fields are taken apart when they are asked for.
+///
+/// ```
+/// use vlan_table::{EtherType, Header};
+///
+/// let bytes = [
+///     0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02, 0, 0, 0, 0, 1, // to all, from 02:00:00:00:00:01
+///     0x81, 0x00, 0xB0, 0x0A, 0x08, 0x06, 0, 1, // VLAN 10 with priority 5, ARP
+/// ];
+/// let header = Header::read(&bytes)?;
+/// assert_eq!(header.dst_bits(), 0xFFFF_FFFF_FFFF);
+/// assert_eq!(header.src(), [2, 0, 0, 0, 0, 1]);
+/// assert_eq!((header.tpid(), header.tci()), (EtherType::VLAN, 0xB00A));
+/// assert_eq!(header.inner_type(), EtherType::ARP);
+/// # Ok::<(), vlan_table::FrameError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Header {
+    /// Destination, then the first two bytes of the source.
+    first: u64,
+    /// The rest of the source, then TPID and TCI (or EtherType and payload).
+    second: u64,
+    /// What follows: EtherType and payload, or a second tag.
+    third: u32,
+}
+
+impl Header {
+    /// How many bytes are read; a shorter frame counts as continued with zeros.
+    pub const LEN: usize = 20;
+
+    /// Reads the header of `frame`, which starts at the destination address. O(1).
+    ///
+    /// # Errors
+    /// [`FrameError::Truncated`] if the frame ends inside the addresses or the EtherType, or inside
+    /// a tag that starts with [`EtherType::VLAN`] or [`EtherType::SERVICE_VLAN`].
+    #[inline]
+    pub fn read(frame: &[u8]) -> Result<Self, FrameError> {
+        match frame.first_chunk() {
+            Some(bytes) => Ok(Self::from_bytes(bytes)),
+            None => Self::read_short(frame),
+        }
+    }
+
+    #[inline]
+    const fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t] = *bytes;
+        Self {
+            first: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            second: u64::from_be_bytes([i, j, k, l, m, n, o, p]),
+            third: u32::from_be_bytes([q, r, s, t]),
+        }
+    }
+
+    #[cold]
+    fn read_short(frame: &[u8]) -> Result<Self, FrameError> {
+        if frame.len() < frame::HEADER_LEN {
+            return Err(truncated("Ethernet header", frame::HEADER_LEN, frame.len()));
+        }
+        let mut bytes = [0; Self::LEN];
+        for (to, from) in bytes.iter_mut().zip(frame) {
+            *to = *from;
+        }
+        let header = Self::from_bytes(&bytes);
+        let needed = frame::HEADER_LEN + Tag::LEN;
+        if matches!(header.tpid(), EtherType::VLAN | EtherType::SERVICE_VLAN) && frame.len() < needed {
+            return Err(truncated("VLAN tag", needed, frame.len()));
+        }
+        Ok(header)
+    }
+
+    /// Destination address.
+    pub const fn dst(&self) -> [u8; 6] {
+        let [a, b, c, d, e, f, ..] = self.first.to_be_bytes();
+        [a, b, c, d, e, f]
+    }
+
+    /// Source address.
+    pub const fn src(&self) -> [u8; 6] {
+        let [_, _, a, b, c, d, e, f] = self.src_bits().to_be_bytes();
+        [a, b, c, d, e, f]
+    }
+
+    /// Destination address as a number below 2^48, first byte highest.
+    #[inline]
+    pub const fn dst_bits(&self) -> u64 {
+        self.first >> 16
+    }
+
+    /// Source address as a number below 2^48, first byte highest.
+    #[inline]
+    pub const fn src_bits(&self) -> u64 {
+        (self.first & 0xFFFF) << 32 | self.second >> 32
+    }
+
+    /// Whether the destination is a group address: broadcast or multicast.
+    #[inline]
+    pub const fn is_group(&self) -> bool {
+        self.first >> 56 & 1 == 1
+    }
+
+    /// Whether the source is a group address, which no station can have.
+    #[inline]
+    pub const fn is_src_group(&self) -> bool {
+        self.first >> 8 & 1 == 1
+    }
+
+    /// Whether the destination is `ff:ff:ff:ff:ff:ff`.
+    #[inline]
+    pub const fn is_broadcast(&self) -> bool {
+        self.dst_bits() == 0xFFFF_FFFF_FFFF
+    }
+
+    /// The two bytes behind the addresses: a TPID if the frame is tagged, else its EtherType.
+    #[inline]
+    pub const fn tpid(&self) -> EtherType {
+        EtherType((self.second >> 16) as u16)
+    }
+
+    /// The two bytes behind [`tpid`](Self::tpid): tag control information if the frame is tagged.
+    #[inline]
+    pub const fn tci(&self) -> u16 {
+        self.second as u16
+    }
+
+    /// The outer tag, if the frame starts with a [customer](EtherType::VLAN) or a
+    /// [service](EtherType::SERVICE_VLAN) tag.
+    #[inline]
+    pub const fn tag(&self) -> Option<Tag> {
+        match self.tpid() {
+            EtherType::VLAN | EtherType::SERVICE_VLAN => Some(Tag::from_tci(self.tpid(), self.tci())),
+            _ => None,
+        }
+    }
+
+    /// The type behind the four bytes of [`tpid`](Self::tpid) and [`tci`](Self::tci); the TPID of a
+    /// second tag if there is one. Payload if the frame is untagged.
+    #[inline]
+    pub const fn inner_type(&self) -> EtherType {
+        EtherType((self.third >> 16) as u16)
+    }
+
+    /// Control information of a second tag; meaningless unless [`inner_type`](Self::inner_type) is a
+    /// TPID.
+    #[inline]
+    pub const fn inner_tci(&self) -> u16 {
+        self.third as u16
+    }
+
+    /// The EtherType behind the outer tag, or of an untagged frame; see [`tag`](Self::tag).
+    #[inline]
+    pub const fn ether_type(&self) -> EtherType {
+        match self.tpid() {
+            EtherType::VLAN | EtherType::SERVICE_VLAN => self.inner_type(),
+            other => other,
+        }
+    }
+
+    /// TPID and TCI as one number.
+    #[inline]
+    pub(crate) const fn tag_word(&self) -> u32 {
+        self.second as u32
+    }
+}
