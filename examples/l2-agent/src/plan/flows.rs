@@ -1,0 +1,162 @@
+//! The complete flow table of every bridge that the agent owns.
+//!
+//! Table numbers and priorities are those of neutron-openvswitch-agent
+//! (`agent/openflow/native/br_int.py`, `br_phys.py`, `br_tun.py`), so that an operator finds what
+//! the manuals describe.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vlan_table::VlanId;
+
+use super::Networks;
+use super::patches::TO_INTEGRATION;
+use crate::desired::{Desired, Segment};
+use crate::flow::Flow;
+use crate::mapping::{integration_patch, physical_patch, tunnel_port};
+use crate::observed::{Bridge, Observed};
+
+/// Tables of the integration bridge.
+mod int {
+    pub(super) const ENTRY: u8 = 0;
+    pub(super) const CANARY: u8 = 23;
+    pub(super) const PACKET_RATE: u8 = 58;
+    pub(super) const BANDWIDTH: u8 = 59;
+    pub(super) const TRANSIENT: u8 = 60;
+}
+
+/// Tables of the tunnel bridge.
+mod tun {
+    pub(super) const ENTRY: u8 = 0;
+    pub(super) const FROM_NODE: u8 = 2;
+    pub(super) const FROM_VXLAN: u8 = 4;
+    pub(super) const LEARN: u8 = 10;
+    pub(super) const UNICAST: u8 = 20;
+    pub(super) const FLOOD: u8 = 22;
+}
+
+/// Bridge to its flows, for every bridge of the agent that exists.
+pub(super) fn tables(
+    desired: &Desired,
+    observed: &Observed,
+    networks: &Networks,
+) -> BTreeMap<String, BTreeSet<Flow>> {
+    let Some(integration) = observed.bridges.get(&desired.integration_bridge) else { return BTreeMap::new() };
+    let mut tables = BTreeMap::new();
+    let mut inner: BTreeSet<_> = integration_defaults().into();
+    for bridge in desired.bridge_mappings.bridges() {
+        let Some(seen) = observed.bridges.get(bridge) else { continue };
+        let inward = ofport(integration, &integration_patch(bridge));
+        let outward = ofport(seen, &physical_patch(bridge));
+        tables.insert(bridge.to_owned(), physical_table(bridge, outward, networks));
+        inner.extend(from_physical(bridge, inward, networks));
+    }
+    if let Some(tunnels) = &desired.tunnels
+        && let Some(seen) = observed.bridges.get(&desired.tunnel_bridge)
+    {
+        let remotes =
+            tunnels.remotes.iter().filter_map(|remote| ofport(seen, &tunnel_port("vxlan", *remote)));
+        let patch = ofport(seen, TO_INTEGRATION);
+        tables.insert(
+            desired.tunnel_bridge.clone(),
+            tunnel_table(patch, &remotes.collect::<Vec<_>>(), networks),
+        );
+    }
+    tables.insert(desired.integration_bridge.clone(), inner);
+    tables
+}
+
+fn integration_defaults() -> [Flow; 6] {
+    [
+        Flow::new(int::ENTRY, 65535, "dl_vlan=4095", "drop"),
+        Flow::new(int::ENTRY, 0, "", goto(int::PACKET_RATE)),
+        Flow::new(int::CANARY, 0, "", "drop"),
+        Flow::new(int::PACKET_RATE, 0, "", goto(int::BANDWIDTH)),
+        Flow::new(int::BANDWIDTH, 0, "", goto(int::TRANSIENT)),
+        Flow::new(int::TRANSIENT, 1, "", "NORMAL"),
+    ]
+}
+
+/// Wire to local VLAN, on the integration bridge; what belongs to no network is dropped.
+fn from_physical(bridge: &str, patch: Option<u16>, networks: &Networks) -> Vec<Flow> {
+    let Some(patch) = patch else { return Vec::new() };
+    let mut flows = vec![Flow::new(int::ENTRY, 2, format!("in_port={patch}"), "drop")];
+    for attachment in networks.attached() {
+        let to_local = format!("{},{}", set_vlan(attachment.vlan), goto(int::PACKET_RATE));
+        match &attachment.segment {
+            Segment::Flat { bridge: out } if out == bridge => flows.push(Flow::new(
+                int::ENTRY,
+                3,
+                format!("in_port={patch},vlan_tci=0x0000/0x1fff"),
+                format!("push_vlan:0x8100,{to_local}"),
+            )),
+            Segment::Vlan { bridge: out, vid } if out == bridge => {
+                flows.push(Flow::new(int::ENTRY, 3, format!("in_port={patch},dl_vlan={vid}"), to_local));
+            }
+            _ => {}
+        }
+    }
+    flows
+}
+
+/// Local VLAN to wire, on a physical bridge.
+fn physical_table(bridge: &str, patch: Option<u16>, networks: &Networks) -> BTreeSet<Flow> {
+    let mut flows = BTreeSet::from([Flow::new(0, 0, "", "NORMAL")]);
+    let Some(patch) = patch else { return flows };
+    flows.insert(Flow::new(0, 2, format!("in_port={patch}"), "drop"));
+    for attachment in networks.attached() {
+        let actions = match &attachment.segment {
+            Segment::Flat { bridge: out } if out == bridge => "pop_vlan,NORMAL".to_owned(),
+            Segment::Vlan { bridge: out, vid } if out == bridge => format!("{},NORMAL", set_vlan(*vid)),
+            _ => continue,
+        };
+        flows.insert(Flow::new(0, 4, format!("in_port={patch},dl_vlan={}", attachment.vlan), actions));
+    }
+    flows
+}
+
+/// Local VLAN to tunnel and back; unicast goes where its station was learned.
+fn tunnel_table(patch: Option<u16>, remotes: &[u16], networks: &Networks) -> BTreeSet<Flow> {
+    let mut flows = BTreeSet::from([
+        Flow::new(tun::ENTRY, 0, "", "drop"),
+        Flow::new(tun::FROM_NODE, 0, "dl_dst=00:00:00:00:00:00/01:00:00:00:00:00", goto(tun::UNICAST)),
+        Flow::new(tun::FROM_NODE, 0, "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00", goto(tun::FLOOD)),
+        Flow::new(tun::FROM_VXLAN, 0, "", "drop"),
+        Flow::new(tun::UNICAST, 0, "", goto(tun::FLOOD)),
+        Flow::new(tun::FLOOD, 0, "", "drop"),
+    ]);
+    for remote in remotes {
+        flows.insert(Flow::new(tun::ENTRY, 1, format!("in_port={remote}"), goto(tun::FROM_VXLAN)));
+    }
+    let Some(patch) = patch else { return flows };
+    flows.insert(Flow::new(tun::ENTRY, 1, format!("in_port={patch}"), goto(tun::FROM_NODE)));
+    flows.insert(Flow::new(tun::LEARN, 1, "", format!("{LEARN_WAY_BACK},output:{patch}")));
+    for attachment in networks.attached() {
+        let Segment::Vxlan { vni } = attachment.segment else { continue };
+        let inward = format!("push_vlan:0x8100,{},{}", set_vlan(attachment.vlan), goto(tun::LEARN));
+        flows.insert(Flow::new(tun::FROM_VXLAN, 1, format!("tun_id={vni:#x}"), inward));
+        if !remotes.is_empty() {
+            let outputs: String = remotes.iter().map(|remote| format!(",output:{remote}")).collect();
+            let outward = format!("pop_vlan,set_field:{vni:#x}->tun_id{outputs}");
+            flows.insert(Flow::new(tun::FLOOD, 1, format!("dl_vlan={}", attachment.vlan), outward));
+        }
+    }
+    flows
+}
+
+/// Makes the flow that sends unicast back into the tunnel that its station was heard in.
+const LEARN_WAY_BACK: &str = "learn(table=20,hard_timeout=300,priority=1,NXM_OF_VLAN_TCI[0..11],\
+    NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_OF_VLAN_TCI[],\
+    load:NXM_NX_TUN_ID[]->NXM_NX_TUN_ID[],output:OXM_OF_IN_PORT[])";
+
+fn goto(table: u8) -> String {
+    format!("goto_table:{table}")
+}
+
+/// The bit above the VID says "there is a tag" (OpenFlow 1.3, OFPVID_PRESENT).
+fn set_vlan(vlan: VlanId) -> String {
+    format!("set_field:{}->vlan_vid", 0x1000 | vlan.get())
+}
+
+fn ofport(bridge: &Bridge, port: &str) -> Option<u16> {
+    bridge.ports.get(port)?.ofport
+}

@@ -1,0 +1,117 @@
+//! Bridges, the patch pairs between them, and tunnel ports.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::{Op, Plan};
+use crate::desired::{Desired, Tunnels};
+use crate::mapping::{integration_patch, physical_patch, tunnel_port};
+use crate::observed::Observed;
+
+/// The peer of a patch port that is not to be connected yet.
+pub const NO_PEER: &str = "nonexistent-peer";
+/// The patch port on the integration bridge towards the tunnels.
+const TO_TUNNELS: &str = "patch-tun";
+/// The patch port on the tunnel bridge towards the integration bridge.
+pub(super) const TO_INTEGRATION: &str = "patch-int";
+
+/// A port with the bridge that it belongs to.
+type Place<'a> = (&'a str, String);
+
+/// The two ends of every patch pair: the integration bridge's first.
+fn pairs(desired: &Desired) -> Vec<[Place<'_>; 2]> {
+    let integration = desired.integration_bridge.as_str();
+    let physical = desired
+        .bridge_mappings
+        .bridges()
+        .map(|bridge| [(integration, integration_patch(bridge)), (bridge, physical_patch(bridge))]);
+    let tunnels = desired.tunnels.iter().map(|_| {
+        [(integration, TO_TUNNELS.to_owned()), (desired.tunnel_bridge.as_str(), TO_INTEGRATION.to_owned())]
+    });
+    physical.chain(tunnels).collect()
+}
+
+/// Adds what is missing: the agent's own bridges, unconnected patch pairs, tunnel ports.
+pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
+    let own = [Some(&desired.integration_bridge), desired.tunnels.as_ref().map(|_| &desired.tunnel_bridge)];
+    for bridge in own.into_iter().flatten() {
+        match observed.bridges.get(bridge) {
+            None => plan.ops.push(Op::AddBridge { bridge: bridge.clone() }),
+            Some(seen) if !seen.secure => plan.ops.push(Op::SecureBridge { bridge: bridge.clone() }),
+            Some(_) => {}
+        }
+    }
+    for bridge in desired.bridge_mappings.bridges() {
+        match observed.bridges.get(bridge) {
+            // An operator's bridge holds an operator's network card: it is not ours to make.
+            None => plan.faults.push(format!(
+                "bridge {bridge} of bridge_mappings does not exist; create it: ovs-vsctl add-br {bridge}"
+            )),
+            Some(seen) if !seen.secure => plan.ops.push(Op::SecureBridge { bridge: bridge.to_owned() }),
+            Some(_) => {}
+        }
+    }
+    for [(near_bridge, near), (far_bridge, far)] in pairs(desired) {
+        if observed.bridges.contains_key(near_bridge) && observed.bridges.contains_key(far_bridge) {
+            for (bridge, port) in [(near_bridge, near), (far_bridge, far)] {
+                let options = BTreeMap::from([("peer".to_owned(), NO_PEER.to_owned())]);
+                add_missing(observed, plan, bridge, port, "patch", options);
+            }
+        }
+    }
+    if let Some(tunnels) = &desired.tunnels {
+        for remote in &tunnels.remotes {
+            let options = tunnel_options(tunnels, *remote);
+            add_missing(
+                observed,
+                plan,
+                &desired.tunnel_bridge,
+                tunnel_port("vxlan", *remote),
+                "vxlan",
+                options,
+            );
+        }
+    }
+}
+
+/// Connects the pairs whose bridges already have all their flows.
+pub(super) fn connect(desired: &Desired, observed: &Observed, settled: &BTreeSet<String>, plan: &mut Plan) {
+    for [(near_bridge, near), (far_bridge, far)] in pairs(desired) {
+        if !settled.contains(near_bridge) || !settled.contains(far_bridge) {
+            continue;
+        }
+        for (bridge, port, peer) in [(near_bridge, &near, &far), (far_bridge, &far, &near)] {
+            let seen = observed.bridges.get(bridge).and_then(|bridge| bridge.ports.get(port));
+            if seen.is_some_and(|seen| seen.options.get("peer") != Some(peer)) {
+                plan.ops.push(Op::SetPeer { port: port.clone(), peer: peer.clone() });
+            }
+        }
+    }
+}
+
+fn add_missing(
+    observed: &Observed,
+    plan: &mut Plan,
+    bridge: &str,
+    port: String,
+    kind: &'static str,
+    options: BTreeMap<String, String>,
+) {
+    if observed.bridges.get(bridge).is_some_and(|seen| !seen.ports.contains_key(&port)) {
+        plan.ops.push(Op::AddPort { bridge: bridge.to_owned(), port, kind, options });
+    }
+}
+
+fn tunnel_options(tunnels: &Tunnels, remote: IpAddr) -> BTreeMap<String, String> {
+    let (local, remote) = (tunnels.local_ip.to_string(), remote.to_string());
+    [
+        ("df_default", "true"),
+        ("remote_ip", &remote),
+        ("local_ip", &local),
+        ("in_key", "flow"),
+        ("out_key", "flow"),
+        ("egress_pkt_mark", "0"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}

@@ -1,0 +1,160 @@
+//! Guests' ports: which VLAN each belongs into, and how it stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vlan_table::VlanId;
+
+use super::{Attachment, Networks, Op, Plan, Status};
+use crate::desired::{self, Desired, Segment};
+use crate::observed::{DEAD_VLAN, Observed, Port, Wiring};
+
+/// The note beside a port's tag that names its network.
+const NET_UUID: &str = "net_uuid";
+
+/// Desired port id to the port on the integration bridge that carries it.
+pub(super) fn plugged<'a>(
+    desired: &Desired,
+    observed: &'a Observed,
+) -> BTreeMap<&'a str, (&'a str, &'a Port)> {
+    guests(desired, observed).filter_map(|(name, port)| Some((port.iface_id()?, (name, port)))).collect()
+}
+
+/// The network and local VLAN that the switch's database notes beside each port.
+pub(super) fn remembered<'a>(
+    desired: &Desired,
+    observed: &'a Observed,
+) -> impl Iterator<Item = (&'a str, VlanId)> {
+    guests(desired, observed).filter_map(|(_, port)| {
+        let network = port.wiring.other_config.get(NET_UUID)?;
+        let tag = port.wiring.other_config.get("tag")?.parse().ok()?;
+        Some((network.as_str(), VlanId::new(tag)?))
+    })
+}
+
+/// Plans the VLAN of every guest's port and tells how every desired port stands.
+pub(super) fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    networks: &Networks,
+    settled: &BTreeSet<String>,
+    plan: &mut Plan,
+) {
+    let plugged = plugged(desired, observed);
+    let wanted: BTreeMap<_, _> = desired.ports.iter().map(|port| (port.id.as_str(), port)).collect();
+    for (name, port) in guests(desired, observed) {
+        let Some(id) = port.iface_id() else { continue };
+        let goal = match wanted.get(id) {
+            Some(wanted) => goal(desired, wanted, port, networks),
+            None => Goal::Dead("the port is not among the desired ones".to_owned()),
+        };
+        let status = judge(desired, port, &goal, settled);
+        if let Some(to) = next_wiring(port, &goal, &status, desired, settled) {
+            plan.ops.push(Op::Wire { port: name.to_owned(), from: port.wiring.clone(), to });
+        }
+        if wanted.contains_key(id) {
+            plan.status.insert(id.to_owned(), status);
+        }
+    }
+    for port in desired.ports.iter().filter(|port| !plugged.contains_key(port.id.as_str())) {
+        let why = format!("no interface on {} has iface-id {}", desired.integration_bridge, port.id);
+        plan.status.insert(port.id.clone(), Status::Down(why));
+    }
+}
+
+/// Where a plugged port belongs.
+enum Goal {
+    Vlan { wiring: Wiring, segment: Segment },
+    Dead(String),
+}
+
+fn goal(desired: &Desired, wanted: &desired::Port, port: &Port, networks: &Networks) -> Goal {
+    let attached_mac = port.external_ids.get("attached-mac").map(|mac| mac.to_ascii_lowercase());
+    if attached_mac.as_deref() != Some(&wanted.mac.0.to_string().to_ascii_lowercase()) {
+        let found = attached_mac.unwrap_or_else(|| "none".to_owned());
+        return Goal::Dead(format!("attached-mac is {found}, not {}", wanted.mac.0));
+    }
+    if !wanted.admin_state_up {
+        return Goal::Dead("admin_state_up is false".to_owned());
+    }
+    match networks.get(&wanted.network) {
+        Some(Ok(attachment)) => {
+            Goal::Vlan { wiring: wiring(desired, wanted, attachment), segment: attachment.segment.clone() }
+        }
+        Some(Err(why)) => Goal::Dead(why.clone()),
+        None => Goal::Dead(format!("network {} is not attached", wanted.network)),
+    }
+}
+
+fn wiring(desired: &Desired, wanted: &desired::Port, attachment: &Attachment) -> Wiring {
+    let network = desired.networks.iter().find(|network| network.id == wanted.network);
+    let tag = attachment.vlan.get();
+    let notes = [
+        (NET_UUID, Some(wanted.network.clone())),
+        ("network_type", network.map(|network| network.kind.name().to_owned())),
+        ("physical_network", network.and_then(|network| network.physical_network.clone())),
+        ("segmentation_id", network.and_then(|network| network.segmentation_id).map(|id| id.to_string())),
+        ("tag", Some(tag.to_string())),
+    ];
+    Wiring {
+        tag: Some(tag),
+        other_config: notes.into_iter().filter_map(|(key, note)| Some((key.to_owned(), note?))).collect(),
+        ..Wiring::default()
+    }
+}
+
+fn judge(desired: &Desired, port: &Port, goal: &Goal, settled: &BTreeSet<String>) -> Status {
+    if port.ofport.is_none() {
+        let why = port.error.clone().unwrap_or_else(|| "the switch has not opened its device".to_owned());
+        return Status::Building(format!("no OpenFlow port: {why}"));
+    }
+    match goal {
+        Goal::Dead(why) => Status::Down(why.clone()),
+        Goal::Vlan { segment, .. } if !way_is_ready(desired, segment, settled) => {
+            Status::Building("flows are on their way".to_owned())
+        }
+        Goal::Vlan { wiring, .. } if port.wiring != *wiring => {
+            Status::Building("its VLAN is on its way".to_owned())
+        }
+        Goal::Vlan { .. } => Status::Up,
+    }
+}
+
+/// What the port's VLAN must become now, if it must change.
+fn next_wiring(
+    port: &Port,
+    goal: &Goal,
+    status: &Status,
+    desired: &Desired,
+    settled: &BTreeSet<String>,
+) -> Option<Wiring> {
+    match goal {
+        Goal::Dead(_) => (!port.wiring.is_dead()).then(Wiring::dead),
+        Goal::Vlan { .. } if *status == Status::Up => None,
+        Goal::Vlan { wiring, segment } if way_is_ready(desired, segment, settled) => {
+            (port.wiring != *wiring).then(|| wiring.clone())
+        }
+        // A port that is new to its network waits in the dead VLAN until the flows are there. One
+        // without any VLAN would be a trunk of all of them meanwhile. One that already is where it
+        // belongs stays: an agent that restarts interrupts nobody.
+        Goal::Vlan { wiring, .. } => {
+            (port.wiring != *wiring && port.wiring.tag != Some(DEAD_VLAN)).then(Wiring::dead)
+        }
+    }
+}
+
+/// Whether every flow between the integration bridge and the network's way out is installed.
+fn way_is_ready(desired: &Desired, segment: &Segment, settled: &BTreeSet<String>) -> bool {
+    let far = match segment {
+        Segment::Local => None,
+        Segment::Flat { bridge } | Segment::Vlan { bridge, .. } => Some(bridge),
+        Segment::Vxlan { .. } => Some(&desired.tunnel_bridge),
+    };
+    settled.contains(&desired.integration_bridge) && far.is_none_or(|bridge| settled.contains(bridge))
+}
+
+/// Ports of the integration bridge that somebody plugged for a guest.
+fn guests<'a>(desired: &Desired, observed: &'a Observed) -> impl Iterator<Item = (&'a str, &'a Port)> {
+    let bridge = observed.bridges.get(&desired.integration_bridge);
+    let ports = bridge.into_iter().flat_map(|bridge| &bridge.ports);
+    ports.filter(|(_, port)| port.iface_id().is_some()).map(|(name, port)| (name.as_str(), port))
+}
