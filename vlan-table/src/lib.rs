@@ -14,6 +14,8 @@ mod error;
 mod ether_type;
 mod fid;
 pub mod frame;
+#[cfg(feature = "alloc")]
+pub mod openvswitch;
 mod port;
 mod tag;
 mod verdict;

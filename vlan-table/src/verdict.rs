@@ -106,6 +106,9 @@ pub enum DropReason {
     /// The bridge has no such port.
     #[error("no such port")]
     NoSuchPort,
+    /// The frame ends inside a header that the rules need.
+    #[error("the frame is cut short")]
+    Truncated,
     /// The port is disabled, or blocked by a spanning tree.
     #[error("the port does not receive")]
     PortState,
