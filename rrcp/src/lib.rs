@@ -9,6 +9,7 @@ extern crate alloc;
 extern crate std;
 
 mod error;
+pub mod registers;
 pub mod wire;
 
 pub use error::{BufferTooSmall, ParseError};

@@ -181,7 +181,7 @@ impl fmt::Display for AuthKey {
     }
 }
 
-/// A register of a switch chip; see the datasheets for what they hold.
+/// A register of a switch chip; see [`registers`](crate::registers) for what is known.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RegisterAddress(pub u16);
 
