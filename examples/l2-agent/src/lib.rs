@@ -3,9 +3,12 @@
 //! [`desired`] and [`observed`] are plain data, [`plan`](plan::plan) is a pure function between
 //! them; a backend observes and applies.
 
+pub mod agent;
+pub mod backend;
 pub mod desired;
 pub mod flow;
 pub mod local_vlan;
 pub mod mapping;
 pub mod observed;
+pub mod ovs;
 pub mod plan;

@@ -1,0 +1,67 @@
+//! Flows, through `ovs-ofctl`: it speaks bundles, and its text is what a person reads too.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+
+use crate::flow::Flow;
+
+/// The OpenFlow socket of one bridge.
+#[derive(Debug)]
+pub(super) struct FlowSocket(PathBuf);
+
+impl FlowSocket {
+    pub(super) fn new(run_dir: &Path, bridge: &str) -> Self {
+        Self(run_dir.join(format!("{bridge}.mgmt")))
+    }
+
+    /// All flows but those that the switch learned: they have a timeout and come and go alone.
+    pub(super) fn dump(&self) -> anyhow::Result<BTreeSet<Flow>> {
+        let output = self.run(&["--no-stats", "--no-names", "dump-flows"], &[], "")?;
+        let lines = output.lines().filter(|line| line.contains("actions=") && !is_learned(line));
+        lines.map(|line| line.parse::<Flow>().map_err(Into::into)).collect()
+    }
+
+    /// Removes and adds in one bundle.
+    pub(super) fn change(&self, delete: &[Flow], add: &[Flow]) -> anyhow::Result<()> {
+        let mut bundle = String::new();
+        for flow in delete {
+            writeln!(bundle, "delete_strict {}", flow.identity())?;
+        }
+        for flow in add {
+            writeln!(bundle, "add {flow}")?;
+        }
+        self.run(&["--bundle", "add-flows"], &["-"], &bundle).map(drop)
+    }
+
+    fn run(&self, command: &[&str], arguments: &[&str], input: &str) -> anyhow::Result<String> {
+        let mut child = Command::new("ovs-ofctl")
+            .args(["-O", "OpenFlow14", "--timeout=10"])
+            .args(command)
+            .arg(format!("unix:{}", self.0.display()))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot run ovs-ofctl; is openvswitch-common installed?")?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes()).context("ovs-ofctl stopped reading")?;
+        }
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("ovs-ofctl {}: {}", command.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// The match of a learned flow stands before its actions, which may themselves name a timeout.
+fn is_learned(line: &str) -> bool {
+    let head = line.split("actions=").next().unwrap_or_default();
+    head.contains("hard_timeout=") || head.contains("idle_timeout=")
+}

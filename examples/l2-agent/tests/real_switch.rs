@@ -1,0 +1,95 @@
+//! The agent against a real Open vSwitch.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod support;
+
+use std::time::Duration;
+
+use l2_agent::agent::Agent;
+use l2_agent::desired::Desired;
+use l2_agent::ovs::OpenVSwitch;
+use l2_agent::plan::Status;
+use support::PrivateSwitch;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const NODE: &str = r#"
+    bridge_mappings = "physnet1:br-ex,physnet2:br-eth1"
+    tunnels = { local_ip = "127.0.0.1", remotes = ["127.0.0.2"] }
+    network = [
+        { id = "A", type = "flat", physical_network = "physnet1" },
+        { id = "B", type = "vlan", physical_network = "physnet1", segmentation_id = 100 },
+        { id = "C", type = "vxlan", segmentation_id = 42 },
+    ]
+    port = [
+        { id = "p1", mac = "fa:16:3e:00:00:01", network = "A" },
+        { id = "p2", mac = "fa:16:3e:00:00:02", network = "B" },
+        { id = "p3", mac = "fa:16:3e:00:00:03", network = "C" },
+    ]
+"#;
+
+fn agent(switch: &PrivateSwitch) -> Agent<OpenVSwitch> {
+    Agent::new(OpenVSwitch::connect(&switch.socket()).unwrap().with_bridge_option("datapath_type", "dummy"))
+}
+
+fn plug(switch: &PrivateSwitch, number: u8) {
+    switch.vsctl(&format!(
+        "add-port br-int tap{number} -- set Interface tap{number} type=dummy external-ids:iface-id=p{number} \
+         external-ids:attached-mac=fa:16:3e:00:00:0{number} -- set Port tap{number} tag=4095 vlan_mode=trunk trunks=4095"
+    ));
+}
+
+fn node(switch: &PrivateSwitch) -> Desired {
+    for bridge in ["br-int", "br-ex", "br-eth1"] {
+        switch.vsctl(&format!("add-br {bridge} -- set Bridge {bridge} datapath_type=dummy fail_mode=secure"));
+    }
+    (1..=3).for_each(|number| plug(switch, number));
+    toml::from_str(NODE).unwrap()
+}
+
+#[test]
+fn a_bare_switch_is_wired_and_a_second_agent_finds_nothing_to_do() {
+    let Some(switch) = PrivateSwitch::start() else { return };
+    let desired = node(&switch);
+    let first = agent(&switch).converge(&desired, PATIENCE).unwrap();
+    assert!(first.plan.is_done() && first.failing.is_empty(), "{first:#?}");
+    for port in ["p1", "p2", "p3"] {
+        assert_eq!(first.plan.status[port], Status::Up, "{port}");
+    }
+    assert_eq!(switch.vsctl("get Port tap2 tag"), "2");
+    assert_eq!(switch.vsctl("get Port tap2 vlan_mode"), "[]");
+    assert_eq!(switch.vsctl("get Port tap2 other_config:segmentation_id"), "\"100\"");
+    assert_eq!(switch.vsctl("get Interface int-br-ex options:peer"), "phy-br-ex");
+
+    // What the switch prints back is letter for letter what was sent, or this would differ.
+    let second = agent(&switch).converge(&desired, PATIENCE).unwrap();
+    assert_eq!((second.applied, &second.plan.status), (0, &first.plan.status));
+}
+
+#[test]
+fn a_port_that_is_plugged_later_comes_up() {
+    let Some(switch) = PrivateSwitch::start() else { return };
+    let desired = node(&switch);
+    switch.vsctl("del-port tap1");
+    let mut agent = agent(&switch);
+    let before = agent.converge(&desired, PATIENCE).unwrap();
+    assert_eq!(before.plan.status["p1"], Status::Down("no interface on br-int has iface-id p1".to_owned()));
+    plug(&switch, 1);
+    let after = agent.converge(&desired, PATIENCE).unwrap();
+    assert_eq!(after.plan.status["p1"], Status::Up);
+    assert_eq!(after.reports.len(), 1, "only the change is reported");
+}
+
+#[test]
+fn a_restarted_switch_gets_its_flows_back() {
+    let Some(mut switch) = PrivateSwitch::start() else { return };
+    let desired = node(&switch);
+    let mut agent = agent(&switch);
+    agent.converge(&desired, PATIENCE).unwrap();
+    switch.kill_daemon();
+    switch.start_daemon();
+    agent.backend().doubt_flows();
+    let after = agent.converge(&desired, PATIENCE).unwrap();
+    assert!(after.plan.is_done() && after.applied > 0, "{after:#?}");
+    assert_eq!(after.plan.status["p1"], Status::Up);
+}
