@@ -8,10 +8,16 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod detector;
 mod error;
 pub mod registers;
 pub mod wire;
 
+pub use detector::{
+    Action, ClassicDetector, Config, Counters, Disposition, Event, Hint, Loop, LoopDetector, LoopKind,
+    LoopSignal, Neighbour, PROBE_LEN, PortConfig, PortStatus, ProbeKey, Role, StrictProbe, Timing, Transmit,
+    VlanError,
+};
 pub use error::{BufferTooSmall, ParseError};
 pub use macaddr::MacAddr6;
 pub use vlan_table::{EtherType, PortId, PortMask, Tag, VlanId};

@@ -1,0 +1,272 @@
+//! How the strict detector weighs what it hears.
+//!
+//! From strong to weak: an own probe of a current round; an own probe that is late; our address in
+//! a probe of another form; our address in any frame; a station that moves; a storm. The first
+//! alone leads to a block.
+
+use core::cmp::Reverse;
+use core::time::Duration;
+
+use vlan_table::{EtherType, PortId, VlanId};
+
+use super::Disposition;
+use super::config::{Action, Role, Timing};
+use super::event::{Event, Hint, Loop, LoopKind};
+use super::neighbours::Heard;
+use super::port::{Case, Port};
+use super::probe::{Rank, StrictProbe};
+use super::schedule::at_or_after;
+use super::strict::LoopDetector;
+use crate::{FrameView, Message};
+
+/// VLAN tags that a probe may stand behind.
+const MAX_TAGS: usize = 4;
+/// Slots that a self-loop waits if another detector is behind the port: a loop there is its own to
+/// cut, and our port would cut it off.
+const SLOTS_FOR_NEIGHBOURS: u32 = 6;
+/// Slots that an uplink waits, in which any other detector on the loop finds a better cut.
+const SLOTS_FOR_UPLINKS: u32 = 10;
+/// A case yields to others so often, then it acts.
+const MAX_YIELDS: u8 = 4;
+/// Others that are waited for at most, one slot each.
+const MAX_AHEAD: u32 = 4;
+/// Our address under another nonce is from before our boot for so long.
+const OLD_BOOT: Duration = Duration::from_secs(3);
+/// A duplicate address is told so often.
+const DUPLICATES_EVERY: Duration = Duration::from_secs(60);
+
+impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
+    /// A frame came in at `port`, and the switch puts it in `vlan` (`None` if it knows no VLANs).
+    ///
+    /// Ask before the frame is policed and before its source is learned. An own probe may block a
+    /// port within this call.
+    pub fn handle_frame(
+        &mut self,
+        now: Duration,
+        port: PortId,
+        vlan: Option<VlanId>,
+        frame: &[u8],
+    ) -> Disposition {
+        self.advance(now);
+        let Some(state) = self.ports.get(port.index()) else {
+            self.counters.unknown_port += 1;
+            return Disposition::Forward;
+        };
+        let disposition = match state.is_blocked() {
+            false => self.classify(port, vlan, frame),
+            true => match self.classify(port, vlan, frame) {
+                Disposition::OwnProbe => Disposition::OwnProbe,
+                _ => Disposition::Blocked,
+            },
+        };
+        self.counters.blocked += u64::from(disposition == Disposition::Blocked);
+        disposition
+    }
+
+    fn classify(&mut self, port: PortId, vlan: Option<VlanId>, frame: &[u8]) -> Disposition {
+        let Ok(ethernet) = vlan_table::FrameView::new(frame, MAX_TAGS) else { return Disposition::Forward };
+        if ethernet.ether_type() != EtherType::REALTEK {
+            if ethernet.src() == self.config.mac.into_array() {
+                self.suspect(port, Hint::OwnSource);
+            }
+            return Disposition::Forward;
+        }
+        match FrameView::new(frame, MAX_TAGS) {
+            Ok(view) if matches!(view.message(), Message::Probe(_)) => self.probe(port, vlan, &view),
+            _ => Disposition::Forward,
+        }
+    }
+
+    fn probe(&mut self, port: PortId, vlan: Option<VlanId>, view: &FrameView<'_>) -> Disposition {
+        let src = view.src();
+        if src.is_nil() || src.is_multicast() {
+            self.counters.malformed += 1;
+            return Disposition::ForeignProbe;
+        }
+        let strict = StrictProbe::parse(view);
+        let authentic = self.config.key.is_none_or(|key| StrictProbe::is_authentic(view, key));
+        match strict {
+            Some(probe) if probe.mac == self.config.mac && probe.nonce == self.config.nonce => {
+                if authentic {
+                    self.own_probe(port, vlan, &probe);
+                    return Disposition::OwnProbe;
+                }
+                self.counters.forged += 1;
+            }
+            _ if src == self.config.mac => self.our_address(port, vlan, strict.is_some()),
+            _ => {}
+        }
+        self.counters.foreign += 1;
+        match strict.filter(|_| authentic) {
+            Some(probe) => self.hear(port, vlan, &probe),
+            None => self.neighbours.hear_plain(self.now, src, port),
+        }
+        Disposition::ForeignProbe
+    }
+
+    /// Our address in a probe that is not ours: our own from before the boot, or a duplicate.
+    fn our_address(&mut self, port: PortId, vlan: Option<VlanId>, strict: bool) {
+        if strict && self.now.saturating_sub(self.started) < OLD_BOOT {
+            self.counters.old_boot += 1;
+            return;
+        }
+        self.counters.duplicate_mac += 1;
+        if self.quiet_about_duplicates_until <= self.now {
+            self.quiet_about_duplicates_until = self.now.saturating_add(DUPLICATES_EVERY);
+            self.tell(Event::DuplicateMac { port, vlan });
+        }
+    }
+
+    fn hear(&mut self, port: PortId, vlan: Option<VlanId>, probe: &StrictProbe) {
+        let forwards =
+            self.ports.get(port.index()).is_some_and(|state| !state.is_blocked() && !state.held_by_stp);
+        if self.neighbours.hear(self.now, probe, port, vlan, forwards) == Heard::Twice {
+            self.suspect(port, Hint::DuplicateProbe);
+        }
+    }
+
+    /// An own probe came back: is it evidence, and of what?
+    fn own_probe(&mut self, rx: PortId, rx_vlan: Option<VlanId>, probe: &StrictProbe) {
+        self.counters.own += 1;
+        let found = Loop { tx: probe.port, rx, tx_vlan: probe.vlan, rx_vlan };
+        let (Some(from), Some(to)) = (self.ports.get(found.tx.index()), self.ports.get(found.rx.index()))
+        else {
+            self.counters.void += 1;
+            return;
+        };
+        let sent_at = self.schedule.sent_at(probe.sequence);
+        let counter = match sent_at {
+            None => &mut self.counters.late,
+            Some(at) if self.now.saturating_sub(at) > self.schedule.timing().accept => {
+                &mut self.counters.late
+            }
+            _ if !from.accepts(probe.sequence) || !to.accepts(probe.sequence) => &mut self.counters.void,
+            _ if from.config.role == Role::Monitor || to.config.role == Role::Monitor => {
+                &mut self.counters.mirrored
+            }
+            _ if from.held_by_stp || to.held_by_stp => &mut self.counters.held_by_stp,
+            Some(at) => return self.evidence(found, probe.sequence, at),
+        };
+        *counter += 1;
+    }
+
+    /// A current own probe: a known loop, or a new one.
+    fn evidence(&mut self, found: Loop, sequence: u32, sent_at: Duration) {
+        let candidate = self.candidate(found);
+        if let Some(holder) = self.holder(found, candidate) {
+            let Some(state) = self.ports.get_mut(holder.index()) else { return };
+            let known = state.looped.is_some_and(|looped| looped.sequence == sequence);
+            state.rearm(self.now, sequence);
+            let counter = if known { &mut self.counters.repeated } else { &mut self.counters.rearmed };
+            *counter += 1;
+        } else if !at_or_after(sequence, self.evidence_from) {
+            self.counters.in_flight += 1;
+        } else {
+            self.judge(found, candidate, sequence, sent_at);
+        }
+    }
+
+    /// Decides about a new loop: act, wait for a turn, or wait for a confirmation.
+    fn judge(&mut self, found: Loop, candidate: PortId, sequence: u32, sent_at: Duration) {
+        let (now, timing) = (self.now, *self.schedule.timing());
+        // Whoever has a round on the wire at the same time and ranks lower goes first. One of any
+        // two hears the other's, since a loop carries both.
+        let ahead = self.neighbours.ahead_of(self.rank(), sent_at.saturating_sub(timing.slot));
+        let patience = self.patience(found, candidate);
+        let Some(state) = self.ports.get_mut(candidate.index()) else { return };
+        let spare = state.config.role != Role::Access;
+        state.note_return();
+        let case = state.case.get_or_insert(Case {
+            ripe_at: if patience == 0 { sent_at } else { now.saturating_add(timing.slot * patience) },
+            returns: 0,
+            sequence: sequence.wrapping_sub(1),
+            yielded: 0,
+        });
+        if case.sequence == sequence {
+            self.counters.repeated += 1;
+            return;
+        }
+        case.sequence = sequence;
+        case.returns = case.returns.saturating_add(1);
+        let enough = case.returns >= timing.confirmations.saturating_add(u8::from(spare));
+        if enough && sent_at >= case.ripe_at && (ahead == 0 || case.yielded >= MAX_YIELDS) {
+            self.act(found, candidate, sequence);
+            return;
+        }
+        if sent_at >= case.ripe_at && ahead > 0 {
+            case.yielded += 1;
+            case.ripe_at = now.saturating_add(timing.slot * (1 + ahead.min(MAX_AHEAD)));
+        }
+        self.counters.deferred += 1;
+        let turn = case.ripe_at;
+        self.schedule.request(now, turn);
+        self.go_fast();
+    }
+
+    fn act(&mut self, found: Loop, candidate: PortId, sequence: u32) {
+        let (now, timing) = (self.now, *self.schedule.timing());
+        let allowed = match found.kind() {
+            LoopKind::InterVlan => self.config.inter_vlan,
+            LoopKind::SelfLoop | LoopKind::Pair => Action::Block,
+        };
+        let blocks = self.config.action == Action::Block && allowed == Action::Block;
+        let Some(state) = self.ports.get_mut(candidate.index()) else { return };
+        let blocked = blocks && state.config.block;
+        let trips = state.trip(now, sequence, blocked, &timing);
+        let latched = state.looped.is_some_and(|looped| looped.latched);
+        self.counters.acted += 1;
+        self.tell(Event::Looped { found, blocked: blocked.then_some(candidate) });
+        if latched {
+            self.tell(Event::Latched { port: candidate, trips });
+        }
+        if blocked {
+            // Whatever is still under way took the loop that is cut now: test again before the next.
+            self.evidence_from = self.schedule.next_sequence();
+            self.ports.iter_mut().for_each(|state| state.case = None);
+        }
+        self.go_fast();
+        self.schedule.request(now, now.saturating_add(timing.slot));
+    }
+
+    /// Slots that a new case waits before it may act.
+    fn patience(&self, found: Loop, candidate: PortId) -> u32 {
+        let heard_since = self.now.saturating_sub(3 * self.schedule.timing().idle);
+        match self.ports.get(candidate.index()).map(|state| state.config.role) {
+            Some(Role::Access) if found.tx != found.rx => 0,
+            Some(Role::Access) if self.neighbours.blocks_behind(found.rx, heard_since) => {
+                SLOTS_FOR_NEIGHBOURS
+            }
+            Some(Role::Access) => 0,
+            _ => SLOTS_FOR_UPLINKS,
+        }
+    }
+
+    /// The port that the loop is, or would be, blocked at.
+    fn candidate(&self, found: Loop) -> PortId {
+        let preference = |port: PortId| {
+            let config = self.ports.get(port.index()).map(|state| state.config);
+            config.map(|config| (config.block, Reverse(config.role), config.priority, port))
+        };
+        if preference(found.tx) > preference(found.rx) { found.tx } else { found.rx }
+    }
+
+    /// The port whose block, or report, already accounts for the loop.
+    fn holder(&self, found: Loop, candidate: PortId) -> Option<PortId> {
+        let other = if candidate == found.tx { found.rx } else { found.tx };
+        let state = |port: PortId| self.ports.get(port.index());
+        let blocked = [candidate, other].into_iter().find(|port| state(*port).is_some_and(Port::is_blocked));
+        blocked.or_else(|| state(candidate)?.looped.map(|_| candidate))
+    }
+
+    /// Whether this detector may ever block a port.
+    pub(super) fn blocks(&self) -> bool {
+        self.config.action == Action::Block && self.ports.iter().any(|state| state.up && state.config.block)
+    }
+
+    fn rank(&self) -> Rank {
+        Rank { priority: self.config.priority, mac: self.config.mac, nonce: self.config.nonce }
+    }
+}
+
+// The waits above fit into what a period keeps for them.
+const _: () = assert!(SLOTS_FOR_UPLINKS + 1 + MAX_AHEAD < Timing::RESERVE_SLOTS);

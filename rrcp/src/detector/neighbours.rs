@@ -1,0 +1,203 @@
+//! Who else probes: a bounded table of senders.
+
+use core::time::Duration;
+
+use macaddr::MacAddr6;
+use vlan_table::{PortId, VlanId};
+
+use super::event::Neighbour;
+use super::probe::{Rank, StrictProbe};
+use super::schedule::at_or_after;
+
+/// Senders that are remembered; the one heard least recently makes room.
+const CAPACITY: usize = 32;
+
+/// What hearing a strict probe told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Heard {
+    /// Not heard before.
+    New,
+    /// The same round in the same VLAN a second time: two ways lead here, or one goes round.
+    Twice,
+    /// Known already.
+    Again,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Neighbours([Option<Entry>; CAPACITY]);
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    seen: Neighbour,
+    strict: Option<Strict>,
+}
+
+/// What is known of a strict sender's last round.
+#[derive(Clone, Copy, Debug)]
+struct Strict {
+    rank: Rank,
+    blocks: bool,
+    sequence: u32,
+    /// When the round was first heard.
+    since: Duration,
+    /// VLANs in which it was heard, as a small Bloom filter: a false hit costs a round of probes.
+    vlans: u64,
+    /// Whether [`Heard::Twice`] was said for the round.
+    told: bool,
+}
+
+impl Neighbours {
+    pub(super) const fn new() -> Self {
+        Self([None; CAPACITY])
+    }
+
+    /// Counts a probe that is not strict, from `mac`.
+    pub(super) fn hear_plain(&mut self, now: Duration, mac: MacAddr6, port: PortId) {
+        self.entry(now, port, mac, None);
+    }
+
+    /// Counts a strict probe. Copies at a port that does not `forward` are no second way.
+    pub(super) fn hear(
+        &mut self,
+        now: Duration,
+        probe: &StrictProbe,
+        port: PortId,
+        vlan: Option<VlanId>,
+        forwards: bool,
+    ) -> Heard {
+        let fresh = Strict {
+            rank: probe.rank(),
+            blocks: probe.blocks,
+            sequence: probe.sequence,
+            since: now,
+            vlans: 0,
+            told: false,
+        };
+        let Some(Entry { strict: Some(strict), .. }) = self.entry(now, port, probe.mac, Some(fresh)) else {
+            return Heard::New;
+        };
+        let vlan_bit = 1 << (vlan.map_or(0, VlanId::get) % 64);
+        if strict.sequence != probe.sequence {
+            if at_or_after(strict.sequence, probe.sequence) {
+                return Heard::Again; // an old round that still goes round
+            }
+            *strict = fresh;
+        }
+        if !forwards {
+            return Heard::New;
+        }
+        if strict.vlans & vlan_bit == 0 {
+            strict.vlans |= vlan_bit;
+            return Heard::New;
+        }
+        if core::mem::replace(&mut strict.told, true) { Heard::Again } else { Heard::Twice }
+    }
+
+    /// How many detectors that act before `own` started a round since `since`.
+    pub(super) fn ahead_of(&self, own: Rank, since: Duration) -> u32 {
+        let strict = self.0.iter().flatten().filter_map(|entry| entry.strict);
+        strict.filter(|other| other.blocks && other.rank < own && other.since >= since).count() as u32
+    }
+
+    /// Whether a detector that blocks was heard on `port` since `since`.
+    pub(super) fn blocks_behind(&self, port: PortId, since: Duration) -> bool {
+        self.0.iter().flatten().any(|entry| {
+            entry.seen.port == port
+                && entry.seen.heard_at >= since
+                && entry.strict.is_some_and(|strict| strict.blocks)
+        })
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Neighbour> + '_ {
+        self.0.iter().flatten().map(|entry| entry.seen)
+    }
+
+    /// The entry of a sender, made in the place of the one heard least recently if there is none.
+    fn entry(
+        &mut self,
+        now: Duration,
+        port: PortId,
+        mac: MacAddr6,
+        strict: Option<Strict>,
+    ) -> Option<&mut Entry> {
+        let rank = strict.map(|strict| strict.rank);
+        let known = |entry: &Entry| entry.seen.mac == mac && entry.strict.map(|strict| strict.rank) == rank;
+        let slots = || self.0.iter().enumerate();
+        let (place, _) = slots()
+            .find(|(_, slot)| slot.as_ref().is_some_and(known))
+            .or_else(|| slots().min_by_key(|(_, slot)| slot.map(|entry| entry.seen.heard_at)))?;
+        let slot = self.0.get_mut(place)?;
+        if !slot.as_ref().is_some_and(known) {
+            let seen = Neighbour { mac, port, heard_at: now, probes: 0, strict: strict.is_some() };
+            *slot = Some(Entry { seen, strict });
+        }
+        let entry = slot.as_mut()?;
+        entry.seen =
+            Neighbour { port, heard_at: now, probes: entry.seen.probes.saturating_add(1), ..entry.seen };
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn probe(last_byte: u8, sequence: u32) -> StrictProbe {
+        StrictProbe {
+            mac: MacAddr6::new(2, 0, 0, 0, 0, last_byte),
+            nonce: 7,
+            priority: 0x8000,
+            sequence,
+            port: PortId::new(1).unwrap(),
+            vlan: None,
+            blocks: true,
+        }
+    }
+
+    fn port(raw: u16) -> PortId {
+        PortId::new(raw).unwrap()
+    }
+
+    #[test]
+    fn a_second_copy_is_told_once_per_round_and_vlan() {
+        let mut table = Neighbours::new();
+        let mut hear = |sequence, vlan, forwards| {
+            table.hear(MS, &probe(1, sequence), port(0), VlanId::new(vlan), forwards)
+        };
+        assert_eq!(hear(1, 10, true), Heard::New);
+        assert_eq!(hear(1, 20, true), Heard::New);
+        assert_eq!(hear(1, 10, false), Heard::New, "a blocked port is no second way");
+        assert_eq!(hear(1, 10, true), Heard::Twice);
+        assert_eq!(hear(1, 10, true), Heard::Again);
+        assert_eq!(hear(2, 10, true), Heard::New);
+        assert_eq!(hear(1, 10, true), Heard::Again, "an old round");
+        assert_eq!(table.iter().map(|seen| seen.probes).collect::<alloc::vec::Vec<_>>(), [7]);
+    }
+
+    #[test]
+    fn only_blocking_senders_of_a_lower_rank_with_a_fresh_round_are_ahead() {
+        let mut table = Neighbours::new();
+        table.hear(10 * MS, &probe(1, 1), port(0), None, true);
+        table.hear(20 * MS, &StrictProbe { blocks: false, ..probe(2, 1) }, port(0), None, true);
+        table.hear(30 * MS, &probe(9, 1), port(0), None, true);
+        table.hear(40 * MS, &probe(1, 1), port(0), None, true); // goes round: no fresh round
+        let own = probe(5, 1).rank();
+        assert_eq!(table.ahead_of(own, 10 * MS), 1);
+        assert_eq!(table.ahead_of(own, 11 * MS), 0);
+        assert!(table.blocks_behind(port(0), 40 * MS));
+        assert!(!table.blocks_behind(port(1), 10 * MS));
+    }
+
+    #[test]
+    fn a_flood_of_senders_evicts_those_heard_least_recently() {
+        let mut table = Neighbours::new();
+        for last_byte in 0..100 {
+            table.hear_plain(u32::from(last_byte) * MS, probe(last_byte, 0).mac, port(0));
+        }
+        let kept: alloc::vec::Vec<_> = table.iter().map(|seen| seen.mac.into_array()[5]).collect();
+        assert_eq!(kept.len(), CAPACITY);
+        assert!(kept.iter().all(|last_byte| usize::from(*last_byte) >= 100 - CAPACITY));
+    }
+}
