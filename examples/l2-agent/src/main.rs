@@ -1,3 +1,115 @@
-//! A level-triggered layer-2 agent for Open vSwitch and the simulated switch.
+//! A level-triggered layer-2 agent: `l2-agent run --desired node.toml --ovs /run/openvswitch/db.sock`.
+//!
+//! Input errors end with code 2; `run --once` and `show` end with 1 if a desired port is not up.
 
-fn main() {}
+mod cli;
+mod output;
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use clap::Parser;
+
+use cli::{Cli, Command, RunArgs, SwitchArgs};
+use l2_agent::agent::{Agent, Outcome};
+use l2_agent::backend::Backend;
+use l2_agent::desired::Desired;
+use l2_agent::ovs::OpenVSwitch;
+use l2_agent::plan::{Status, plan};
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(arguments) => run(&arguments),
+        Command::Show(arguments) => show(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("l2-agent: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
+    let mut desired = Watched::read(&arguments.switch.desired)?;
+    let mut agent = Agent::new(connect(&arguments.switch)?);
+    let patience = if arguments.once { arguments.patience() } else { Duration::ZERO };
+    loop {
+        let outcome = match agent.converge(&desired.state, patience) {
+            Ok(outcome) => outcome,
+            Err(error) if arguments.once => return Err(error),
+            Err(error) => {
+                // The switch is away: what it has stays, and so does what we know.
+                eprintln!("l2-agent: {error:#}; trying again in 1 s");
+                std::thread::sleep(Duration::from_secs(1));
+                if let Ok(backend) = connect(&arguments.switch) {
+                    *agent.backend() = backend;
+                }
+                continue;
+            }
+        };
+        output::reports(&outcome, arguments.switch.json)?;
+        if arguments.once {
+            return Ok(verdict(&outcome));
+        }
+        if let Err(error) = agent.backend().wait(arguments.interval()) {
+            eprintln!("l2-agent: {error:#}");
+        }
+        desired.refresh();
+    }
+}
+
+fn show(arguments: &SwitchArgs) -> anyhow::Result<ExitCode> {
+    let desired = Desired::read(&arguments.desired)?;
+    let observed = connect(arguments)?.observe()?;
+    let plan = plan(&desired, &observed);
+    output::show(&desired, &observed, &plan, arguments.json)?;
+    Ok(if plan.status.values().all(|status| *status == Status::Up) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn connect(arguments: &SwitchArgs) -> anyhow::Result<OpenVSwitch> {
+    let switch = OpenVSwitch::connect(&arguments.ovs)?;
+    Ok(match &arguments.datapath_type {
+        Some(kind) => switch.with_bridge_option("datapath_type", kind),
+        None => switch,
+    })
+}
+
+fn verdict(outcome: &Outcome) -> ExitCode {
+    let up = outcome.plan.status.values().all(|status| *status == Status::Up);
+    if up && outcome.plan.is_done() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A desired state that follows its file. A file that cannot be used changes nothing.
+struct Watched {
+    path: std::path::PathBuf,
+    changed: Option<SystemTime>,
+    state: Desired,
+}
+
+impl Watched {
+    fn read(path: &std::path::Path) -> anyhow::Result<Self> {
+        let changed = modified(path);
+        let state = Desired::read(path).context("the desired state cannot be used")?;
+        Ok(Self { path: path.to_owned(), changed, state })
+    }
+
+    fn refresh(&mut self) {
+        let changed = modified(&self.path);
+        if changed == self.changed {
+            return;
+        }
+        self.changed = changed;
+        match Desired::read(&self.path) {
+            Ok(state) => self.state = state,
+            Err(error) => eprintln!("l2-agent: {error:#}; the last good state stays"),
+        }
+    }
+}
+
+fn modified(path: &std::path::Path) -> Option<SystemTime> {
+    path.metadata().and_then(|metadata| metadata.modified()).ok()
+}

@@ -1,0 +1,70 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Wires a node's ports to its networks and keeps them wired.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "\
+Examples:
+  l2-agent run --desired node.toml --ovs /run/openvswitch/db.sock
+  l2-agent run --desired node.toml --ovs /run/openvswitch/db.sock --once --json
+  l2-agent show --desired node.toml --ovs /run/openvswitch/db.sock"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring the node to its desired state and keep it there
+    Run(RunArgs),
+    /// Say what is wired, why a port is not, and what would be done; changes nothing
+    Show(SwitchArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) switch: SwitchArgs,
+    /// Stop when the node is as it shall be, or cannot come nearer
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// With --once, how long to wait for the switch, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    wait: u64,
+    /// How often to look at the desired state's file, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 500)]
+    interval: u64,
+}
+
+impl RunArgs {
+    pub(crate) const fn patience(&self) -> Duration {
+        Duration::from_secs(self.wait)
+    }
+
+    pub(crate) const fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval)
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SwitchArgs {
+    /// The desired state of this node: TOML, or JSON if the name ends in .json
+    #[arg(long, value_name = "FILE")]
+    pub(crate) desired: PathBuf,
+    /// Open vSwitch's database socket; its OpenFlow sockets stand beside it
+    #[arg(long, value_name = "SOCKET", default_value = "/run/openvswitch/db.sock")]
+    pub(crate) ovs: PathBuf,
+    /// Datapath of the bridges that the agent makes, such as netdev
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) datapath_type: Option<String>,
+    /// One JSON object per line instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}

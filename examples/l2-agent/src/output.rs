@@ -1,0 +1,104 @@
+//! What a person, or a program, gets to read.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use l2_agent::agent::Outcome;
+use l2_agent::desired::Desired;
+use l2_agent::observed::Observed;
+use l2_agent::plan::{Op, Plan, Status};
+
+/// Changes of status, and what failed.
+pub(crate) fn reports(outcome: &Outcome, as_json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for report in &outcome.reports {
+        let (state, why) = report.status.as_ref().map_or(("gone", ""), words);
+        if as_json {
+            writeln!(out, "{}", json!({ "port": report.port, "status": state, "reason": why }))?;
+        } else {
+            writeln!(out, "{:<36}  {state:<8}  {why}", report.port)?;
+        }
+    }
+    for (object, why) in &outcome.failing {
+        if as_json {
+            writeln!(out, "{}", json!({ "object": object, "error": why }))?;
+        } else {
+            writeln!(out, "{object}: {why}")?;
+        }
+    }
+    out.flush()
+}
+
+/// The whole state: ports, local VLANs, faults, and the operations that a run would begin with.
+pub(crate) fn show(desired: &Desired, observed: &Observed, plan: &Plan, as_json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if as_json {
+        let ports: Vec<_> = plan
+            .status
+            .iter()
+            .map(|(port, status)| {
+                let (state, why) = words(status);
+                json!({ "port": port, "status": state, "reason": why })
+            })
+            .collect();
+        let vlans: Vec<_> = plan
+            .vlans
+            .iter()
+            .map(|(network, vlan)| json!({ "network": network, "vlan": vlan.get() }))
+            .collect();
+        let todo: Vec<Value> = plan.ops.iter().map(|op| Value::from(describe(op))).collect();
+        return writeln!(
+            out,
+            "{}",
+            json!({ "ports": ports, "local_vlans": vlans, "faults": plan.faults, "todo": todo })
+        );
+    }
+    writeln!(out, "{:<36}  {:<8}  {:<15}  reason", "port", "status", "interface")?;
+    for (port, status) in &plan.status {
+        let (state, why) = words(status);
+        writeln!(out, "{port:<36}  {state:<8}  {:<15}  {why}", interface(desired, observed, port))?;
+    }
+    writeln!(out, "\n{:<36}  local VLAN", "network")?;
+    for (network, vlan) in plan.vlans.iter() {
+        writeln!(out, "{network:<36}  {vlan}")?;
+    }
+    for fault in &plan.faults {
+        writeln!(out, "\nfault: {fault}")?;
+    }
+    match plan.ops.len() {
+        0 => writeln!(out, "\nnothing to do"),
+        count => {
+            writeln!(out, "\nto do first ({count}):")?;
+            plan.ops.iter().try_for_each(|op| writeln!(out, "  {}", describe(op)))
+        }
+    }
+}
+
+fn interface<'a>(desired: &Desired, observed: &'a Observed, port: &str) -> &'a str {
+    let bridge = observed.bridges.get(&desired.integration_bridge);
+    let mut ports = bridge.into_iter().flat_map(|bridge| &bridge.ports);
+    ports.find(|(_, seen)| seen.iface_id() == Some(port)).map_or("-", |(name, _)| name)
+}
+
+fn words(status: &Status) -> (&'static str, &str) {
+    match status {
+        Status::Up => ("up", ""),
+        Status::Building(why) => ("building", why),
+        Status::Down(why) => ("down", why),
+    }
+}
+
+fn describe(op: &Op) -> String {
+    match op {
+        Op::AddBridge { bridge } => format!("add bridge {bridge}"),
+        Op::SecureBridge { bridge } => format!("set fail_mode=secure on {bridge}"),
+        Op::AddPort { bridge, port, kind, .. } => format!("add {kind} port {port} to {bridge}"),
+        Op::SetPeer { port, peer } => format!("connect {port} to {peer}"),
+        Op::Wire { port, to, .. } if to.is_dead() => format!("put {port} into the dead VLAN"),
+        Op::Wire { port, to, .. } => format!("put {port} into local VLAN {}", to.tag.unwrap_or_default()),
+        Op::ChangeFlows { bridge, delete, add } => {
+            format!("{bridge}: remove {} flows, add {}", delete.len(), add.len())
+        }
+    }
+}
