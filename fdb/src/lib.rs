@@ -7,3 +7,31 @@
 extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
+
+mod admit;
+mod clock;
+mod config;
+mod counters;
+mod entry;
+mod error;
+mod flush;
+mod key;
+mod permutation;
+pub mod store;
+mod sweep;
+mod table;
+
+pub use clock::Ageing;
+pub use config::{Config, WhenFull};
+pub use counters::Counters;
+pub use entry::{Entry, Kind, Row};
+pub use error::{AgeingTooLong, Refused};
+pub use flush::FlushScope;
+pub use key::Key;
+#[cfg(feature = "alloc")]
+pub use store::HashTable;
+pub use store::{ChipIndex, DirectCam, IndexFn, SeededIndex, SetAssoc, Store};
+pub use table::{Fdb, Learned};
+
+pub use macaddr::MacAddr6;
+pub use vlan_table::{Fid, PortId};

@@ -1,0 +1,299 @@
+//! What is done for stations that are new, that moved, or that management enters.
+
+use core::time::Duration;
+
+use vlan_table::PortId;
+
+use crate::Key;
+use crate::config::WhenFull;
+use crate::entry::{Entry, Kind, Record};
+use crate::error::Refused;
+use crate::store::{Place, Store, Tally};
+use crate::table::{Fdb, Learned};
+
+/// How far beyond the set an entry to evict is looked for. A port whose entries are so rare that none
+/// turns up is refused instead; it can only be one that already has the most.
+const SEARCH: u32 = 512;
+
+impl<S: Store> Fdb<S> {
+    /// Enters `entry` under `key`, in the place of what is there. No quota applies; an entry that does
+    /// not age evicts a dynamic one if it finds no free place, whatever the policy (as the RTL8306 SDK
+    /// does for entries from the CPU).
+    ///
+    /// Returns the entry that was in force before.
+    ///
+    /// # Errors
+    /// [`Refused`] says why nothing changed.
+    pub fn insert(
+        &mut self,
+        now: Duration,
+        key: impl Into<Key>,
+        entry: Entry,
+    ) -> Result<Option<Entry>, Refused> {
+        let key = key.into();
+        self.advance(now);
+        self.check(key, entry.port)?;
+        let (place, record) = self.store.find(key);
+        if self.is_alive(key, record, self.clock.cutoff()) {
+            self.replace(place, record, self.record(entry));
+            return Ok(Some(record.entry()));
+        }
+        if !record.is_free() {
+            self.reclaim(place, key, record);
+        }
+        let rule = if entry.kind.ages() { self.config.when_full } else { WhenFull::OldestInSet };
+        self.admit(key, entry, rule)?;
+        self.counters.inserted += 1;
+        Ok(None)
+    }
+
+    /// Takes away what is stored under `key`, of whatever kind; returns what was in force.
+    pub fn remove(&mut self, now: Duration, key: impl Into<Key>) -> Option<Entry> {
+        let key = key.into();
+        self.advance(now);
+        let (place, record) = self.store.find(key);
+        if record.is_free() {
+            return None;
+        }
+        if !self.is_alive(key, record, self.clock.cutoff()) {
+            self.reclaim(place, key, record);
+            return None;
+        }
+        self.drop_place(place, key, record);
+        self.counters.removed += 1;
+        Some(record.entry())
+    }
+
+    /// Learning beyond the plain refresh; `found` is what the store has under `key`.
+    #[inline(never)]
+    pub(crate) fn learn_slowly(
+        &mut self,
+        now: Duration,
+        key: Key,
+        seen: Entry,
+        (place, record): (Place, Record),
+    ) -> Result<Learned, Refused> {
+        if record.is_free() {
+            return self.learn_new(key, seen);
+        }
+        if !self.is_alive(key, record, self.clock.cutoff()) {
+            self.reclaim(place, key, record);
+            return self.learn_new(key, seen);
+        }
+        let known = record.entry();
+        if known.port == seen.port && known.kind.ages() {
+            self.replace(place, record, record.with_stamp(self.clock.stamp()));
+            return Ok(Learned::Refreshed);
+        }
+        let takes_over = known.kind.moves() && (seen.kind != Kind::Locked || known.kind == Kind::Locked);
+        if known.port == seen.port || !takes_over {
+            self.counters.roamed += u64::from(known.port != seen.port);
+            return Ok(Learned::Bound(known));
+        }
+        self.move_station(now, key, seen, (place, record))
+    }
+
+    fn move_station(
+        &mut self,
+        _now: Duration,
+        key: Key,
+        seen: Entry,
+        (place, record): (Place, Record),
+    ) -> Result<Learned, Refused> {
+        self.check(key, seen.port)?;
+        self.check_port_quota(seen.port)?;
+        // making room may have swept, which moves nothing: `place` is still right
+        let from = record.port();
+        self.replace(place, record, self.record(seen));
+        self.counters.moved += 1;
+        Ok(Learned::Moved { from })
+    }
+
+    fn learn_new(&mut self, key: Key, seen: Entry) -> Result<Learned, Refused> {
+        self.check(key, seen.port)?;
+        self.check_port_quota(seen.port)?;
+        self.check_fid_quota(key)?;
+        let replaced = self.admit(key, seen, self.config.when_full)?;
+        self.counters.learned += 1;
+        Ok(replaced.map_or(Learned::New, |from| Learned::Replaced { from }))
+    }
+
+    fn check(&mut self, key: Key, port: PortId) -> Result<(), Refused> {
+        let wrong = if !key.is_station() {
+            Refused::NotAStation { key }
+        } else if port.get() >= S::PORTS {
+            Refused::PortOutOfRange { port, ports: S::PORTS }
+        } else if key.fid().get() >= S::FIDS {
+            Refused::FidOutOfRange { fid: key.fid(), fids: S::FIDS }
+        } else {
+            return Ok(());
+        };
+        self.counters.invalid += 1;
+        Err(wrong)
+    }
+
+    fn check_port_quota(&mut self, port: PortId) -> Result<(), Refused> {
+        let Some(limit) = self.config.port_quota else { return Ok(()) };
+        if self.by_port.get(port.get()) >= limit
+            && !(self.sweep_if_due() && self.by_port.get(port.get()) < limit)
+        {
+            self.counters.over_port_quota += 1;
+            return Err(Refused::PortQuota { port, limit });
+        }
+        Ok(())
+    }
+
+    fn check_fid_quota(&mut self, key: Key) -> Result<(), Refused> {
+        let Some(limit) = self.config.fid_quota else { return Ok(()) };
+        let fid = key.fid();
+        if self.by_fid.get(fid.get()) >= limit && !(self.sweep_if_due() && self.by_fid.get(fid.get()) < limit)
+        {
+            self.counters.over_fid_quota += 1;
+            return Err(Refused::FidQuota { fid, limit });
+        }
+        Ok(())
+    }
+
+    /// Stores a key that is not there, evicting by `rule` if need be; returns the port that lost an entry.
+    fn admit(&mut self, key: Key, entry: Entry, rule: WhenFull) -> Result<Option<PortId>, Refused> {
+        let limit = self.capacity();
+        let mut loser = None;
+        if self.len() >= limit as usize && !(self.sweep_if_due() && self.len() < limit as usize) {
+            let full = Refused::Full { limit };
+            loser = Some(self.evict(key, entry.port, rule, true).ok_or_else(|| self.count_full(full))?);
+        }
+        let record = self.record(entry);
+        if !self.store.insert(key, record) {
+            let full = Refused::SetFull { key, places: self.rivals(key) };
+            if !self.reclaim_rival(key) {
+                loser = Some(self.evict(key, entry.port, rule, false).ok_or_else(|| self.count_full(full))?);
+            }
+            if !self.store.insert(key, record) {
+                return Err(self.count_full(full));
+            }
+        }
+        self.by_port.add(entry.port.get(), 1);
+        self.by_fid.add(key.fid().get(), 1);
+        self.note_stamp(record);
+        Ok(loser)
+    }
+
+    fn count_full(&mut self, why: Refused) -> Refused {
+        self.counters.full += 1;
+        why
+    }
+
+    fn rivals(&self, key: Key) -> u32 {
+        (0..).take_while(|number| self.store.rival(key, *number).is_some()).count() as u32
+    }
+
+    /// Frees the place of a dead entry where `key` may live.
+    fn reclaim_rival(&mut self, key: Key) -> bool {
+        let mut number = 0;
+        while let Some(place) = self.store.rival(key, number) {
+            if let Some((rival, record)) = self.store.at(place)
+                && !self.is_alive(rival, record, self.clock.cutoff())
+            {
+                self.reclaim(place, rival, record);
+                return true;
+            }
+            number += 1;
+        }
+        false
+    }
+
+    /// Frees the place of somebody who may be evicted for a station on `port`; returns the port that lost.
+    fn evict(&mut self, key: Key, port: PortId, rule: WhenFull, anywhere: bool) -> Option<PortId> {
+        let victim = match rule {
+            WhenFull::Refuse => None,
+            WhenFull::OldestInSet => self.oldest_rival(key, |_| true),
+            WhenFull::Fair => {
+                self.sweep_if_due(); // the dead do not count in a share
+                let share = self.by_port.get(port.get());
+                let fair = |record: Record| self.by_port.get(record.port) >= share;
+                match self.oldest_rival(key, fair) {
+                    None if anywhere => self.search(fair),
+                    found => found,
+                }
+            }
+        };
+        let place = victim?;
+        self.hand = place + 1;
+        let (victim, record) = self.store.at(place)?;
+        self.drop_place(place, victim, record);
+        self.counters.evicted += 1;
+        Some(record.port())
+    }
+
+    /// The longest silent of those that `may` go, among the places of `key`; nearer places first.
+    fn oldest_rival(&self, key: Key, may: impl Fn(Record) -> bool) -> Option<Place> {
+        let mut oldest: Option<(Place, u16)> = None;
+        let mut number = 0;
+        while let Some(place) = self.store.rival(key, number) {
+            if let Some((_, record)) = self.store.at(place)
+                && record.kind().evictable()
+                && may(record)
+                && oldest.is_none_or(|(_, stamp)| record.stamp() < Some(stamp))
+            {
+                oldest = Some((place, record.stamp()?));
+            }
+            number += 1;
+            if number % S::WAYS == 0 && oldest.is_some() {
+                break;
+            }
+        }
+        oldest.map(|(place, _)| place)
+    }
+
+    /// The first that `may` go, from the hand on, not too far.
+    fn search(&self, may: impl Fn(Record) -> bool) -> Option<Place> {
+        let places = self.store.places();
+        (0..SEARCH.min(places)).map(|step| (self.hand % places + step) % places).find(|place| {
+            self.store.at(*place).is_some_and(|(_, record)| record.kind().evictable() && may(record))
+        })
+    }
+
+    /// A record of what is seen now.
+    fn record(&self, entry: Entry) -> Record {
+        Record::new(entry, self.clock.stamp())
+    }
+
+    /// Changes what is in a place, the key staying the same.
+    fn replace(&mut self, place: Place, old: Record, new: Record) {
+        if old.port != new.port {
+            self.by_port.add(old.port, -1);
+            self.by_port.add(new.port, 1);
+        }
+        self.note_stamp(new);
+        self.store.set(place, new);
+    }
+
+    fn note_stamp(&mut self, record: Record) {
+        if let Some(stamp) = record.stamp() {
+            self.oldest = self.oldest.min(stamp);
+        }
+    }
+
+    /// Takes a dead entry away.
+    pub(crate) fn reclaim(&mut self, place: Place, key: Key, record: Record) {
+        self.drop_place(place, key, record);
+        self.count_dead(key, record);
+    }
+
+    /// Frees a place and keeps the tallies; the caller counts why.
+    fn drop_place(&mut self, place: Place, key: Key, record: Record) {
+        self.store.remove(place);
+        self.by_port.add(record.port, -1);
+        self.by_fid.add(key.fid().get(), -1);
+    }
+
+    fn count_dead(&mut self, key: Key, record: Record) {
+        let flushed =
+            record.stamp().is_some_and(|stamp| self.flushes.covers(record.port(), key.fid(), stamp));
+        if flushed {
+            self.counters.flushed += 1;
+        } else {
+            self.counters.aged += 1;
+        }
+    }
+}

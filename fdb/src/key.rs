@@ -1,0 +1,113 @@
+//! What the database is searched by.
+
+use core::fmt;
+
+use macaddr::MacAddr6;
+use vlan_table::Fid;
+
+/// The key of an entry, (FID, MAC address), packed into one word (IEEE 802.1Q-2018, 8.8.3).
+///
+/// Every method that wants a key also takes the pair `(Fid, MacAddr6)`. A data path that uses one key
+/// twice saves the packing by making it once.
+///
+/// ```
+/// use fdb::{Fid, Key, MacAddr6};
+///
+/// let mac = MacAddr6::new(0x52, 0x54, 0x4c, 0x83, 0x05, 0xb0);
+/// let key = Key::new(Fid::SHARED, mac);
+/// assert_eq!((key.fid(), key.mac()), (Fid::SHARED, mac));
+/// assert_eq!(size_of_val(&key), 8);
+/// ```
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Key(u64);
+
+/// The key fills the upper 60 bits of its word: FID (12), then MAC (48), then [`Key::PADDING`] zeros.
+/// Multiplication modulo 2^64 keeps the zeros, so that a permutation of keys needs no masking.
+impl Key {
+    pub(crate) const PADDING: u32 = 4;
+    const GROUP: u64 = 1 << (40 + Self::PADDING);
+    const MAC: u64 = ((1 << 48) - 1) << Self::PADDING;
+
+    /// Packs the two parts.
+    pub const fn new(fid: Fid, mac: MacAddr6) -> Self {
+        Self::from_octets(fid, mac.into_array())
+    }
+
+    /// Like [`Key::new`], from the six octets as they stand in a frame.
+    pub const fn from_octets(fid: Fid, mac: [u8; 6]) -> Self {
+        let [a, b, c, d, e, f] = mac;
+        let mac = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        Self((fid.get() as u64) << (48 + Self::PADDING) | mac << Self::PADDING)
+    }
+
+    /// The filtering identifier.
+    pub const fn fid(self) -> Fid {
+        match Fid::new((self.0 >> (48 + Self::PADDING)) as u16) {
+            Some(fid) => fid,
+            None => Fid::SHARED, // twelve bits always fit
+        }
+    }
+
+    /// The MAC address.
+    pub const fn mac(self) -> MacAddr6 {
+        let [_, _, a, b, c, d, e, f] = ((self.0 & Self::MAC) >> Self::PADDING).to_be_bytes();
+        MacAddr6::new(a, b, c, d, e, f)
+    }
+
+    /// Whether the address names one station: the I/G bit is clear and not all of it is zero.
+    ///
+    /// Only such an address can be a source (IEEE 802.1Q-2018, 8.7).
+    pub const fn is_station(self) -> bool {
+        self.0 & Self::GROUP == 0 && self.0 & Self::MAC != 0
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+impl From<(Fid, MacAddr6)> for Key {
+    fn from((fid, mac): (Fid, MacAddr6)) -> Self {
+        Self::new(fid, mac)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.mac().into_array();
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x} in FID {}", self.fid())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fid_and_octet_comes_back() {
+        for raw in 0..4096 {
+            let (fid, low) = (Fid::new(raw).unwrap(), raw.to_be_bytes());
+            let mac = MacAddr6::new(low[1], 0x80, 0xFF, low[0], 0x01, low[1]);
+            let key = Key::new(fid, mac);
+            assert_eq!((key.fid(), key.mac()), (fid, mac));
+        }
+    }
+
+    #[test]
+    fn group_addresses_and_zero_are_no_stations() {
+        let station = |mac: [u8; 6]| Key::from_octets(Fid::new(4095).unwrap(), mac).is_station();
+        assert!(station([2, 0, 0, 0, 0, 0]) && station([0, 0, 0, 0, 0, 1]));
+        assert!(!station([0; 6]) && !station([0xFF; 6]) && !station([1, 0, 0x5E, 0, 0, 1]));
+    }
+}

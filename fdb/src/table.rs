@@ -1,0 +1,244 @@
+//! The forwarding database itself: what is done per frame.
+
+use core::time::Duration;
+
+use vlan_table::{Fid, PortId};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::entry::{Entry, Kind, Record, Row};
+use crate::error::{AgeingTooLong, Refused};
+use crate::flush::FlushLog;
+use crate::store::{Place, Store, Tally};
+use crate::{Ageing, Key};
+
+/// A forwarding database: which station is behind which port (IEEE 802.1Q-2018, 8.8).
+///
+/// Per frame a bridge calls [`learn`](Self::learn) for the source and [`lookup`](Self::lookup) for the
+/// destination. Both honour ageing and flushes by themselves; [`expire`](Self::expire) only gives memory
+/// back, and says what aged.
+///
+/// Time is the caller's: `now` since an epoch of its choice. A `now` before an earlier one counts as
+/// that earlier one.
+///
+/// ```
+/// use core::time::Duration;
+/// use fdb::{Config, DirectCam, Fdb, Fid, Learned, MacAddr6, PortId};
+///
+/// let mut fdb = Fdb::new(DirectCam::new(), Config::DEFAULT);
+/// let (station, port) = ((Fid::SHARED, MacAddr6::new(2, 0, 0, 0, 0, 7)), PortId::new(3).unwrap());
+/// let second = Duration::from_secs;
+///
+/// assert_eq!(fdb.learn(second(0), station, port), Ok(Learned::New));
+/// assert_eq!(fdb.lookup(second(299), station).map(|entry| entry.port), Some(port));
+/// assert_eq!(fdb.lookup(second(300), station), None);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Fdb<S: Store> {
+    pub(crate) store: S,
+    pub(crate) clock: Clock,
+    pub(crate) config: Config,
+    pub(crate) flushes: FlushLog<S::Flushes>,
+    /// Entries by port, and by FID; expired ones count until they are swept.
+    pub(crate) by_port: S::Tally,
+    pub(crate) by_fid: S::Tally,
+    /// No stored entry has a stamp below this one.
+    pub(crate) oldest: u16,
+    /// Where the search for an entry to evict goes on.
+    pub(crate) hand: Place,
+    pub(crate) counters: Counters,
+}
+
+/// What a frame told the database.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Learned {
+    /// The station is where it was.
+    Refreshed,
+    /// The station was not known.
+    New,
+    /// The station was not known; an entry of port `from` made room for it.
+    Replaced {
+        /// The port that lost an entry.
+        from: PortId,
+    },
+    /// The station is behind the port now and was behind `from` before.
+    Moved {
+        /// The old port.
+        from: PortId,
+    },
+    /// The station has an entry that frames do not change. Where this is not a [`Kind::Static`] or
+    /// [`Kind::External`] entry of the same port, the bridge may want to drop the frame.
+    Bound(Entry),
+}
+
+impl<S: Store> Fdb<S> {
+    /// A database without entries.
+    pub fn new(store: S, config: Config) -> Self {
+        Self {
+            clock: Clock::new(config.ageing),
+            flushes: FlushLog::new(store.flushes()),
+            by_port: store.tally(),
+            by_fid: store.tally(),
+            oldest: crate::entry::LAST_STAMP,
+            hand: 0,
+            counters: Counters::default(),
+            config,
+            store,
+        }
+    }
+
+    /// Where frames for `key` go; `None`: not known, or known no more at `now`.
+    ///
+    /// One cache line for a [`HashTable`](crate::HashTable). Does not refresh the entry: only a frame *from* a
+    /// station does (IEEE 802.1Q-2018, 8.8.3).
+    #[inline]
+    pub fn lookup(&self, now: Duration, key: impl Into<Key>) -> Option<Entry> {
+        let key = key.into();
+        let (_, record) = self.store.find(key);
+        if self.clock.is_late(now) {
+            return self.lookup_late(now, key, record);
+        }
+        if self.certainly_alive(record) {
+            Some(Entry { port: record.port(), kind: Kind::Dynamic })
+        } else if record.is_free() {
+            None
+        } else {
+            self.is_alive(key, record, self.clock.cutoff()).then(|| record.entry())
+        }
+    }
+
+    /// Records that a frame from `key` came in on `port`.
+    ///
+    /// # Errors
+    /// [`Refused`] says why nothing was learned.
+    #[inline]
+    pub fn learn(&mut self, now: Duration, key: impl Into<Key>, port: PortId) -> Result<Learned, Refused> {
+        self.learn_as(now, key, port, Kind::Dynamic)
+    }
+
+    /// Like [`learn`](Self::learn), for ports whose stations are to be [`Kind::Sticky`] or
+    /// [`Kind::Locked`]. Kinds that do not age are taken as dynamic.
+    ///
+    /// # Errors
+    /// [`Refused`] says why nothing was learned.
+    #[inline]
+    pub fn learn_as(
+        &mut self,
+        now: Duration,
+        key: impl Into<Key>,
+        port: PortId,
+        kind: Kind,
+    ) -> Result<Learned, Refused> {
+        let key = key.into();
+        self.advance(now);
+        let (place, record) = self.store.find(key);
+        if self.certainly_alive(record) && record.port == port.get() {
+            if record.meta != self.clock.stamp() {
+                self.store.set(place, record.with_stamp(self.clock.stamp()));
+            }
+            return Ok(Learned::Refreshed);
+        }
+        let kind = if kind.ages() { kind } else { Kind::Dynamic };
+        self.learn_slowly(now, key, Entry { port, kind }, (place, record))
+    }
+
+    /// Steps the clock. Called by everything that changes the database.
+    #[inline]
+    pub(crate) fn advance(&mut self, now: Duration) {
+        if self.clock.is_late(now) {
+            self.step(now);
+        }
+    }
+
+    /// A dynamic entry that nothing can have killed. Free places and other kinds are not.
+    #[inline]
+    fn certainly_alive(&self, record: Record) -> bool {
+        let from = self.clock.alive_from();
+        record.meta.wrapping_sub(from) <= self.clock.stamp() - from
+    }
+
+    #[cold]
+    fn lookup_late(&self, now: Duration, key: Key, record: Record) -> Option<Entry> {
+        self.is_alive(key, record, self.clock.cutoff_at(now)).then(|| record.entry())
+    }
+
+    /// Whether a record is in force, given the lowest stamp that has not expired.
+    pub(crate) fn is_alive(&self, key: Key, record: Record, cutoff: u16) -> bool {
+        match record.stamp() {
+            _ if record.is_free() => false,
+            Some(stamp) => stamp >= cutoff && !self.flushes.covers(record.port(), key.fid(), stamp),
+            None => true,
+        }
+    }
+
+    /// The ageing time in force.
+    pub const fn ageing(&self) -> Ageing {
+        self.clock.ageing()
+    }
+
+    /// Entries die after `time` of silence from `now` on; `None`: never. The resolution stays what
+    /// it is. A bridge whose topology changes sets the forward delay for a while (IEEE 802.1D-2004, 17.11).
+    ///
+    /// # Errors
+    /// [`AgeingTooLong`] if `time` is beyond 1024 ticks; nothing changes then.
+    pub fn set_ageing(&mut self, now: Duration, time: Option<Duration>) -> Result<(), AgeingTooLong> {
+        self.advance(now);
+        let asked = time.unwrap_or_default();
+        self.clock.set_ageing(time).map_err(|longest| AgeingTooLong { asked, longest })
+    }
+
+    /// Entries stored. Those that expired or were flushed since the last [`expire`](Self::expire) may
+    /// still count.
+    pub const fn len(&self) -> usize {
+        self.counters.stored() as usize
+    }
+
+    /// Whether nothing is stored.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most entries that can be stored at once.
+    pub fn capacity(&self) -> u32 {
+        self.store.capacity().min(self.config.total.unwrap_or(u32::MAX))
+    }
+
+    /// Entries stored for a port, counted like [`len`](Self::len).
+    pub fn len_of_port(&self, port: PortId) -> u32 {
+        self.by_port.get(port.get())
+    }
+
+    /// Entries stored for a FID, counted like [`len`](Self::len).
+    pub fn len_of_fid(&self, fid: Fid) -> u32 {
+        self.by_fid.get(fid.get())
+    }
+
+    /// What happened so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The limits and policies given at the start.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The store within.
+    pub const fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Every entry in force at `now`, in no particular order.
+    pub fn iter(&self, now: Duration) -> impl Iterator<Item = Row> + '_ {
+        let cutoff = self.clock.cutoff_at(now);
+        (0..self.store.places())
+            .filter_map(|place| self.store.at(place))
+            .filter(move |(key, record)| self.is_alive(*key, *record, cutoff))
+            .map(move |(key, record)| Row {
+                key,
+                entry: record.entry(),
+                age: record.stamp().map(|stamp| self.clock.age_at(now, stamp)),
+            })
+    }
+}
