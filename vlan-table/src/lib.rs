@@ -14,11 +14,12 @@ mod error;
 mod ether_type;
 mod fid;
 pub mod frame;
-#[cfg(feature = "alloc")]
 pub mod openvswitch;
 mod port;
+mod reserved;
 mod tag;
 mod verdict;
+mod vid_set;
 mod vlan;
 
 pub use error::{FrameError, NoRoom, PortOutOfRange, VlanIdOutOfRange};
@@ -26,6 +27,8 @@ pub use ether_type::EtherType;
 pub use fid::Fid;
 pub use frame::{FrameMut, FrameView, Header};
 pub use port::{PortId, PortMask};
+pub use reserved::ReservedAddresses;
 pub use tag::{Pcp, Tag, TagVid};
 pub use verdict::{Classified, DropReason, TagAction};
+pub use vid_set::{ParseVidSetError, VidSet};
 pub use vlan::VlanId;

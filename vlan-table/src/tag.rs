@@ -114,6 +114,8 @@ pub struct Pcp(u8);
 impl Pcp {
     /// Priority 0, what an untagged frame gets unless the port says otherwise.
     pub const BEST_EFFORT: Self = Self(0);
+    /// All eight, ascending.
+    pub const ALL: [Self; 8] = [Self(0), Self(1), Self(2), Self(3), Self(4), Self(5), Self(6), Self(7)];
 
     /// Returns `None` unless `raw` is in `0..=7`.
     pub const fn new(raw: u8) -> Option<Self> {

@@ -86,8 +86,8 @@ impl TagAction {
     /// Does it to `frame`; without a tag to remove or replace, nothing happens.
     ///
     /// # Errors
-    /// [`NoRoom`] if a tag is to be added and the headroom is below four bytes; the frame is
-    /// unchanged then.
+    /// [`NoRoom`] if a tag is to be added and the headroom is below four bytes; the frame is unchanged
+    /// then.
     pub fn apply(self, frame: &mut FrameMut<'_>) -> Result<(), NoRoom> {
         match self {
             Self::Keep => {}
@@ -106,9 +106,6 @@ pub enum DropReason {
     /// The bridge has no such port.
     #[error("no such port")]
     NoSuchPort,
-    /// The frame ends inside a header that the rules need.
-    #[error("the frame is cut short")]
-    Truncated,
     /// The port is disabled, or blocked by a spanning tree.
     #[error("the port does not receive")]
     PortState,
@@ -133,6 +130,12 @@ pub enum DropReason {
     /// Ingress filtering: the port is not a member of the frame's VLAN.
     #[error("the port is not a member of the frame's VLAN")]
     NotMember,
+    /// The frame ends inside a header that the rules need.
+    #[error("the frame is cut short")]
+    Truncated,
+    /// The frame carries a second tag, and the port does not take that.
+    #[error("the frame carries a second tag")]
+    DoubleTagged,
     /// The port discards frames that are not of its own VLAN.
     #[error("the frame is not of the port's own VLAN")]
     NotPvid,

@@ -238,6 +238,30 @@ impl Table {
             _ => TagAction::Keep,
         }
     }
+
+    /// The copies of a frame that leaves by `ports`: ports with equal frames together. O(1).
+    pub fn copies(&self, frame: &Classified, ports: PortMask) -> impl Iterator<Item = (TagAction, PortMask)> {
+        let Tags { received, assigned, .. } = frame.tags;
+        let [insert, remove, null_vid] =
+            [self.insert, self.remove, self.null_vid].map(|mask| PortMask::from_bits(mask.into()));
+        let (assign, pop) = if received == 0 {
+            (insert, PortMask::EMPTY)
+        } else {
+            let replaced = if received & 0x0FFF == 0 { null_vid } else { PortMask::EMPTY };
+            let rewrite = insert.intersection(remove).union(replaced);
+            (rewrite, remove.difference(rewrite))
+        };
+        let tag = tag(assigned);
+        let tagged = if received == 0 { TagAction::Push(tag) } else { TagAction::Rewrite(tag) };
+        let keep = ports.difference(assign).difference(pop);
+        [
+            (TagAction::Keep, keep),
+            (TagAction::Pop, pop.intersection(ports)),
+            (tagged, assign.intersection(ports)),
+        ]
+        .into_iter()
+        .filter(|(_, ports)| !ports.is_empty())
+    }
 }
 
 /// Whether "discard non-PVID" closes the port to frames without a VID.

@@ -1,6 +1,7 @@
 //! Settings of a bridge port, and what may be wrong with a configuration.
 
-use crate::{EtherType, Pcp, PortId, VlanId};
+use crate::openvswitch::PriorityTags;
+use crate::{EtherType, Fid, Pcp, PortId, PortMask, VlanId};
 
 /// Settings of a port; the default is what the standard gives a port that nobody configured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,6 +20,14 @@ pub struct PortConfig {
     pub tag_type: TagType,
     /// Priority of untagged frames.
     pub default_priority: Pcp,
+    /// Priority of tagged frames, by the priority in their tag (6.9.4).
+    pub priority_regeneration: [Pcp; 8],
+    /// Whether frames that would leave untagged carry their priority in a tag with VID 0. The standard
+    /// never sends such tags; some hosts want them.
+    pub priority_tags: PriorityTags,
+    /// Whether a frame with a tag behind its tag is discarded. The standard looks at the outer tag only,
+    /// so that who removes it exposes the inner one ("VLAN hopping" through a native VLAN).
+    pub discard_double_tagged: bool,
     /// Isolated ports do not reach each other, all others do.
     pub isolated: bool,
     /// Whether source addresses are learned, as far as the state allows it.
@@ -34,6 +43,9 @@ impl Default for PortConfig {
             state: PortState::Forwarding,
             tag_type: TagType::Customer,
             default_priority: Pcp::BEST_EFFORT,
+            priority_regeneration: Pcp::ALL,
+            priority_tags: PriorityTags::Never,
+            discard_double_tagged: false,
             isolated: false,
             learning: true,
         }
@@ -97,6 +109,30 @@ pub enum Membership {
     Untagged,
 }
 
+/// A VLAN, as it is configured.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Vlan<const WORDS: usize = 1> {
+    /// Ports that frames of the VLAN may leave by.
+    pub members: PortMask<WORDS>,
+    /// Those of the members that they leave by untagged.
+    pub untagged: PortMask<WORDS>,
+    /// The forwarding database; `None` is one of its own, with the identifier that equals the VID.
+    pub fid: Option<Fid>,
+}
+
+/// Dynamic entries of the forwarding database that a change has made wrong.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Flush {
+    /// None.
+    Nothing,
+    /// What was learned on a port.
+    Port(PortId),
+    /// All of a database.
+    Fid(Fid),
+    /// What was learned on a port, in one database.
+    PortAndFid(PortId, Fid),
+}
+
 /// A change that a bridge cannot make, or a configuration that cannot have been meant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -120,6 +156,34 @@ pub enum ConfigError {
         vid: VlanId,
         /// The most VLANs.
         capacity: usize,
+    },
+    /// The VLAN is configured already.
+    #[error("VLAN {vid} is configured already")]
+    DuplicateVlan {
+        /// The VLAN.
+        vid: VlanId,
+    },
+    /// An untagged set is no part of the member set.
+    #[error("port {port} is in the untagged set of VLAN {vid}, but no member")]
+    UntaggedNotMember {
+        /// The VLAN.
+        vid: VlanId,
+        /// The lowest port that is no member.
+        port: PortId,
+    },
+    /// A port mode names a VLAN that IEEE 802.1Q does not have.
+    #[error("port {port} names VLAN {vid}, which is not in 1..=4094")]
+    VidOutOfRange {
+        /// The port.
+        port: PortId,
+        /// The number as given; 0 if the mode needs a VLAN and has none.
+        vid: u16,
+    },
+    /// A tunnel port selects customer VLANs, which a port-based service does not look at.
+    #[error("tunnel port {port} selects customer VLANs: only the rules of Open vSwitch do that")]
+    CustomerVlans {
+        /// The port.
+        port: PortId,
     },
     /// With ingress filtering on, every untagged frame would be discarded.
     #[error(

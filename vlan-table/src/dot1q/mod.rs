@@ -29,6 +29,8 @@
 
 mod bridge;
 mod config;
+mod manage;
+mod modes;
 
 pub use bridge::Bridge;
-pub use config::{AcceptableFrames, ConfigError, Membership, PortConfig, PortState, TagType};
+pub use config::{AcceptableFrames, ConfigError, Flush, Membership, PortConfig, PortState, TagType, Vlan};

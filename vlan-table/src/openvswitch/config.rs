@@ -1,13 +1,26 @@
 //! How a port treats VLANs: the columns of Open vSwitch's `Port` table.
 
 use core::fmt;
+use core::str::FromStr;
 
-use crate::{EtherType, TagVid};
+use crate::{EtherType, TagVid, VidSet};
 
 /// The columns `vlan_mode`, `tag`, `trunks`, `cvlans` and `protected` of a port, and the keys
 /// `priority-tags` and `qinq-ethtype` of its `other_config`.
 ///
 /// The default is a port of which nothing is configured: a trunk of all VLANs.
+/// [`dot1q::Bridge::set_mode`](crate::dot1q::Bridge::set_mode) takes it too and gives the names a
+/// meaning within IEEE 802.1Q.
+///
+/// ```
+/// use vlan_table::TagVid;
+/// use vlan_table::openvswitch::{PortConfig, VlanMode};
+///
+/// let access = PortConfig::new(VlanMode::Access, TagVid::from_raw(10));
+/// let uplink = PortConfig { trunks: Some("10,20".parse()?), ..PortConfig::default() };
+/// assert_eq!("native-untagged".parse(), Ok(VlanMode::NativeUntagged));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PortConfig {
     /// What kind of port it is.
@@ -49,6 +62,7 @@ impl PortConfig {
     /// Whether a trunk or native port carries `vid`.
     ///
     /// A native port always carries its own VLAN, and VLAN 0 only if that is its own.
+    #[cfg(feature = "alloc")]
     pub(super) fn trunks_vlan(&self, vid: u16) -> bool {
         let listed = self.trunks.as_ref().is_none_or(|trunks| trunks.contains(vid));
         match self.vlan_mode {
@@ -60,17 +74,19 @@ impl PortConfig {
     }
 
     /// Whether a tunnel takes the customer VLAN `vid`.
+    #[cfg(feature = "alloc")]
     pub(super) fn allows_cvlan(&self, vid: u16) -> bool {
         self.cvlans.as_ref().is_none_or(|cvlans| cvlans.contains(vid))
     }
 }
 
 /// The column `vlan_mode`.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum VlanMode {
     /// One VLAN, without tags.
     Access,
     /// Several VLANs, with tags; a frame without tag belongs to VLAN 0.
+    #[default]
     Trunk,
     /// A trunk where frames without tag belong to the port's own VLAN; it leaves tagged.
     NativeTagged,
@@ -92,36 +108,70 @@ pub enum PriorityTags {
     Always,
 }
 
-/// A set of VIDs, `0..=4095`.
-#[derive(Clone, Eq, PartialEq)]
-pub struct VidSet([u64; 64]);
-
-impl VidSet {
-    /// Whether `vid` is in the set.
-    pub fn contains(&self, vid: u16) -> bool {
-        self.0.get(usize::from(vid / 64)).is_some_and(|word| word >> (vid % 64) & 1 == 1)
-    }
-
-    /// The members, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
-        (0..4096).filter(|vid| self.contains(*vid))
-    }
+/// A word that names nothing in this column.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("expected one of {expected}")]
+pub struct UnknownName {
+    /// The words that would have been understood.
+    pub expected: &'static str,
 }
 
-impl FromIterator<TagVid> for VidSet {
-    fn from_iter<I: IntoIterator<Item = TagVid>>(vids: I) -> Self {
-        let mut words = [0; 64];
-        for vid in vids {
-            if let Some(word) = words.get_mut(usize::from(vid.raw() / 64)) {
-                *word |= 1u64 << (vid.raw() % 64);
-            }
+impl VlanMode {
+    /// The name in Open vSwitch's database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Trunk => "trunk",
+            Self::NativeTagged => "native-tagged",
+            Self::NativeUntagged => "native-untagged",
+            Self::Dot1qTunnel => "dot1q-tunnel",
         }
-        Self(words)
     }
 }
 
-impl fmt::Debug for VidSet {
+impl FromStr for VlanMode {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Access, Self::Trunk, Self::NativeTagged, Self::NativeUntagged, Self::Dot1qTunnel];
+        let expected = "access, trunk, native-tagged, native-untagged, dot1q-tunnel";
+        all.into_iter().find(|mode| mode.name() == name).ok_or(UnknownName { expected })
+    }
+}
+
+impl fmt::Display for VlanMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
+        f.write_str(self.name())
+    }
+}
+
+impl PriorityTags {
+    /// The name in Open vSwitch's database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Never => "no",
+            Self::IfNonzero => "if-nonzero",
+            Self::Always => "always",
+        }
+    }
+}
+
+impl FromStr for PriorityTags {
+    type Err = UnknownName;
+
+    /// `true` and `false` are the values of versions before 2.13.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "no" | "never" | "false" => Ok(Self::Never),
+            "if-nonzero" | "true" => Ok(Self::IfNonzero),
+            "always" => Ok(Self::Always),
+            _ => Err(UnknownName { expected: "no, if-nonzero, always" }),
+        }
+    }
+}
+
+impl fmt::Display for PriorityTags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

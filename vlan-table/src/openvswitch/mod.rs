@@ -6,10 +6,16 @@
 //! is not checked against the members of its VLAN, and the DEI of a tag survives only as long as
 //! no copy before it needed other tags. [`dot1q`](crate::dot1q) is the bridge of the standard.
 
+#[cfg(feature = "alloc")]
 mod bridge;
 mod config;
+#[cfg(feature = "alloc")]
 mod stack;
 
+#[cfg(feature = "alloc")]
 pub use bridge::{Bridge, Classified, Copies};
-pub use config::{PortConfig, PriorityTags, VidSet, VlanMode};
+pub use config::{PortConfig, PriorityTags, UnknownName, VlanMode};
+#[cfg(feature = "alloc")]
 pub use stack::TagEdit;
+
+pub use crate::VidSet;
