@@ -107,6 +107,11 @@ impl<const WORDS: usize> Bridge<WORDS> {
         Ok(())
     }
 
+    /// The ports of the bridge.
+    pub fn ports(&self) -> PortMask<WORDS> {
+        PortMask::first(self.ports.len() as u16)
+    }
+
     /// The configuration of `port`; `None` if the bridge has no such port.
     pub fn port(&self, port: PortId) -> Option<&PortConfig> {
         self.ports.get(port.index())
@@ -159,7 +164,7 @@ impl<const WORDS: usize> Bridge<WORDS> {
         }
         Classified {
             members: members.difference(hidden),
-            reachable: PortMask::first(self.ports.len() as u16).difference(hidden),
+            reachable: self.ports().difference(hidden),
             vid: crate::TagVid::from_raw(vid),
             fid: Fid::masked(vid),
             received,

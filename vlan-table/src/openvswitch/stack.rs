@@ -1,6 +1,6 @@
 //! Tags in front of a frame, as a stack of at most two.
 
-use crate::{EtherType, FrameMut, NoRoom, Tag};
+use crate::{EtherType, FrameMut, NoRoom, Tag, TagAction};
 
 /// Bit of the drop eligible indicator in a word.
 const DEI: u32 = 0x1000;
@@ -88,6 +88,19 @@ impl TagEdit {
             frame.pop_tag();
         }
         self.push.iter().rev().flatten().try_for_each(|tag| frame.push_tag(*tag))
+    }
+}
+
+impl From<TagAction> for TagEdit {
+    #[inline]
+    fn from(action: TagAction) -> Self {
+        let (pop, tag) = match action {
+            TagAction::Keep => (0, None),
+            TagAction::Pop => (1, None),
+            TagAction::Push(tag) => (0, Some(tag)),
+            TagAction::Rewrite(tag) => (1, Some(tag)),
+        };
+        Self { pop, push: [tag, None] }
     }
 }
 
