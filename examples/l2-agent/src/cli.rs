@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
+use l2_agent::desired::MacText;
 
 /// Wires a node's ports to its networks and keeps them wired.
 #[derive(Debug, Parser)]
@@ -26,6 +28,55 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Say what is wired, why a port is not, and what would be done; changes nothing
     Show(SwitchArgs),
+    /// A port with a network namespace in place of a guest
+    #[command(subcommand)]
+    TestPort(TestPortCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TestPortCommand {
+    /// Plug a port, move its device into a namespace, give it MAC and address
+    Create {
+        #[command(flatten)]
+        place: Place,
+        /// UUID of the desired port
+        #[arg(long, value_name = "UUID")]
+        port_id: String,
+        /// MAC address of the desired port
+        #[arg(long, value_parser = |text: &str| MacText::try_from(text.to_owned()))]
+        mac: MacText,
+        /// Its address with prefix length; without it, DHCP (once the port is bound)
+        #[arg(long, value_name = "ADDRESS/LEN")]
+        address: Option<IpNet>,
+    },
+    /// Send one echo request from the namespace
+    Ping {
+        #[command(flatten)]
+        place: Place,
+        /// Who shall answer
+        target: String,
+    },
+    /// Remove port and namespace
+    Delete {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Where a test port is.
+#[derive(Args, Debug)]
+pub(crate) struct Place {
+    /// Name of port and device
+    pub(crate) name: String,
+    /// The namespace; the port's name unless given
+    #[arg(long)]
+    pub(crate) netns: Option<String>,
+    /// The integration bridge
+    #[arg(long, default_value = "br-int")]
+    pub(crate) bridge: String,
+    /// Open vSwitch's database socket
+    #[arg(long, value_name = "SOCKET", default_value = "/run/openvswitch/db.sock")]
+    pub(crate) ovs: PathBuf,
 }
 
 #[derive(Args, Debug)]

@@ -12,3 +12,4 @@ pub mod mapping;
 pub mod observed;
 pub mod ovs;
 pub mod plan;
+pub mod test_port;

@@ -10,18 +10,21 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use clap::Parser;
+use macaddr::MacAddr6;
 
-use cli::{Cli, Command, RunArgs, SwitchArgs};
+use cli::{Cli, Command, Place, RunArgs, SwitchArgs, TestPortCommand};
 use l2_agent::agent::{Agent, Outcome};
 use l2_agent::backend::Backend;
-use l2_agent::desired::Desired;
+use l2_agent::desired::{Desired, MacText};
 use l2_agent::ovs::OpenVSwitch;
 use l2_agent::plan::{Status, plan};
+use l2_agent::test_port::{Address, TestPort};
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(arguments) => run(&arguments),
         Command::Show(arguments) => show(&arguments),
+        Command::TestPort(command) => test_port(command),
     };
     result.unwrap_or_else(|error| {
         eprintln!("l2-agent: {error:#}");
@@ -68,6 +71,35 @@ fn show(arguments: &SwitchArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn test_port(command: TestPortCommand) -> anyhow::Result<ExitCode> {
+    let port = |place: &Place, port_id, mac, address| TestPort {
+        name: place.name.clone(),
+        namespace: place.netns.clone().unwrap_or_else(|| place.name.clone()),
+        port_id,
+        mac,
+        address,
+    };
+    let known = |place: &Place| port(place, String::new(), MacText(MacAddr6::nil()), Address::Dhcp);
+    match command {
+        TestPortCommand::Create { place, port_id, mac, address } => {
+            let port = port(&place, port_id, mac, address.map_or(Address::Dhcp, Address::Static));
+            port.create(&mut OpenVSwitch::connect(&place.ovs)?, &place.bridge)?;
+            port.configure()?;
+        }
+        TestPortCommand::Ping { place, target } => match known(&place).ping(&target) {
+            Ok(()) => println!("{target} answers {}", place.name),
+            Err(error) => {
+                eprintln!("l2-agent: {error:#}");
+                return Ok(ExitCode::FAILURE);
+            }
+        },
+        TestPortCommand::Delete { place } => {
+            known(&place).delete(&mut OpenVSwitch::connect(&place.ovs)?, &place.bridge)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn connect(arguments: &SwitchArgs) -> anyhow::Result<OpenVSwitch> {

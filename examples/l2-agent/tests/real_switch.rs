@@ -6,9 +6,10 @@ mod support;
 use std::time::Duration;
 
 use l2_agent::agent::Agent;
-use l2_agent::desired::Desired;
+use l2_agent::desired::{Desired, MacText};
 use l2_agent::ovs::OpenVSwitch;
 use l2_agent::plan::Status;
+use l2_agent::test_port::{Address, TestPort};
 use support::PrivateSwitch;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,4 +93,49 @@ fn a_restarted_switch_gets_its_flows_back() {
     let after = agent.converge(&desired, PATIENCE).unwrap();
     assert!(after.plan.is_done() && after.applied > 0, "{after:#?}");
     assert_eq!(after.plan.status["p1"], Status::Up);
+}
+
+#[test]
+fn a_test_port_is_dead_until_it_is_bound_and_then_reaches_its_network_only() {
+    if !PrivateSwitch::enter_namespaces() {
+        return;
+    }
+    let Some(switch) = PrivateSwitch::start_userspace() else { return };
+    for bridge in ["br-int", "br-ex", "br-eth1"] {
+        switch
+            .vsctl(&format!("add-br {bridge} -- set Bridge {bridge} datapath_type=netdev fail_mode=secure"));
+    }
+    let mut desired: Desired = toml::from_str(NODE).unwrap();
+    desired.ports[1].network = "A".to_owned();
+    desired.tunnels = None;
+
+    let mut database = OpenVSwitch::connect(&switch.socket()).unwrap();
+    let ports: Vec<_> = (1..=3).map(test_port).collect();
+    for port in &ports {
+        port.create(&mut database, "br-int").unwrap();
+        port.configure().unwrap();
+    }
+    assert!(ports[0].ping("203.0.113.2").is_err(), "a port in the dead VLAN talks");
+
+    let mut agent = Agent::new(OpenVSwitch::connect(&switch.socket()).unwrap());
+    let outcome = agent.converge(&desired, PATIENCE).unwrap();
+    assert_eq!(outcome.plan.status["p1"], Status::Up);
+    ports[0].ping("203.0.113.2").unwrap();
+    assert!(ports[0].ping("203.0.113.3").is_err(), "networks are apart");
+
+    for port in &ports {
+        port.delete(&mut database, "br-int").unwrap();
+        port.delete(&mut database, "br-int").unwrap();
+    }
+    assert_eq!(switch.vsctl("list-ports br-int"), "int-br-eth1\nint-br-ex");
+}
+
+fn test_port(number: u8) -> TestPort {
+    TestPort {
+        name: format!("test{number}"),
+        namespace: format!("guest{number}"),
+        port_id: format!("p{number}"),
+        mac: MacText::try_from(format!("fa:16:3e:00:00:0{number}")).unwrap(),
+        address: Address::Static(format!("203.0.113.{number}/24").parse().unwrap()),
+    }
 }

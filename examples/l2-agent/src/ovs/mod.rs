@@ -59,6 +59,30 @@ impl OpenVSwitch {
         self.flows.clear();
     }
 
+    /// Adds an internal port with marks in `external_ids`, in the dead VLAN. One that exists is
+    /// kept as it is.
+    ///
+    /// # Errors
+    /// The database's words.
+    pub fn plug(&mut self, bridge: &str, port: &str, marks: &[(&str, String)]) -> anyhow::Result<()> {
+        if self.database.replica.has("Port", port) {
+            return Ok(());
+        }
+        let operations = transact::plug(bridge, port, marks);
+        self.database.transact(&operations)?.map(drop).map_err(anyhow::Error::msg)
+    }
+
+    /// Removes a port from its bridge; one that is not there is no error.
+    ///
+    /// # Errors
+    /// The database's words.
+    pub fn unplug(&mut self, bridge: &str, port: &str) -> anyhow::Result<()> {
+        self.database.receive(Duration::ZERO)?;
+        let Some(id) = self.database.replica.id("Port", port) else { return Ok(()) };
+        let operations = transact::unplug(bridge, id);
+        self.database.transact(&operations)?.map(drop).map_err(anyhow::Error::msg)
+    }
+
     fn socket(&self, bridge: &str) -> FlowSocket {
         FlowSocket::new(&self.run_dir, bridge)
     }

@@ -37,9 +37,15 @@ impl Replica {
         }
     }
 
-    /// The row ids of a named bridge.
+    /// Whether a table has a row of this name.
     pub(super) fn has(&self, table: &str, name: &str) -> bool {
-        self.rows(table).any(|(_, row)| text(row, "name").as_deref() == Some(name))
+        self.id(table, name).is_some()
+    }
+
+    /// The id of the row of this name.
+    pub(super) fn id(&self, table: &str, name: &str) -> Option<&str> {
+        let mut rows = self.rows(table);
+        rows.find(|(_, row)| row.get("name").and_then(Value::as_str) == Some(name)).map(|(id, _)| id.as_str())
     }
 
     /// Bridges and ports, without flows.

@@ -43,6 +43,30 @@ fn run(
     Ok(database.transact(&operations)?.map(drop))
 }
 
+/// A new internal port in the dead VLAN.
+pub(super) fn plug(bridge: &str, port: &str, marks: &[(&str, String)]) -> Vec<Value> {
+    let interface = json!({ "name": port, "type": "internal", "external_ids": ["map", marks] });
+    let mut rows = insert_port(0, port, interface);
+    rows.push(wire(port, &Wiring::default(), &Wiring::dead()));
+    rows.push(change_ports(bridge, "insert", json!(["named-uuid", "port0"])));
+    rows.push(next_configuration());
+    rows
+}
+
+/// Takes a port out of its bridge; the database drops rows that nobody refers to.
+pub(super) fn unplug(bridge: &str, port_id: &str) -> Vec<Value> {
+    vec![change_ports(bridge, "delete", json!(["uuid", port_id])), next_configuration()]
+}
+
+/// Tells the switch that there is something to do (ovs-vswitchd.conf.db(5), `next_cfg`).
+fn next_configuration() -> Value {
+    json!({ "op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]] })
+}
+
+fn change_ports(bridge: &str, how: &str, port: Value) -> Value {
+    json!({ "op": "mutate", "table": "Bridge", "where": [["name", "==", bridge]], "mutations": [["ports", how, port]] })
+}
+
 fn operations(database: &Database, index: usize, op: &Op, bridge_options: &[(String, String)]) -> Vec<Value> {
     match op {
         Op::AddBridge { bridge } if database.replica.has("Bridge", bridge) => Vec::new(),
@@ -53,10 +77,7 @@ fn operations(database: &Database, index: usize, op: &Op, bridge_options: &[(Str
             let interface =
                 json!({ "name": port, "type": kind, "options": ["map", options.iter().collect::<Vec<_>>()] });
             let mut rows = insert_port(index, port, interface);
-            rows.push(json!({
-                "op": "mutate", "table": "Bridge", "where": [["name", "==", bridge]],
-                "mutations": [["ports", "insert", ["named-uuid", format!("port{index}")]]],
-            }));
+            rows.push(change_ports(bridge, "insert", json!(["named-uuid", format!("port{index}")])));
             rows
         }
         Op::SetPeer { port, peer } => {

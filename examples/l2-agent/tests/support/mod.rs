@@ -1,5 +1,5 @@
-//! A private Open vSwitch: its own directory, its own database, the dummy datapath. No root, no
-//! kernel module, nothing of the machine's own switch is touched.
+//! A private Open vSwitch: its own directory, its own database; nothing of the machine's own switch
+//! is touched, and no kernel module is needed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,18 +12,30 @@ pub(crate) struct PrivateSwitch {
     dir: TempDir,
     database: Option<Child>,
     daemon: Option<Child>,
+    options: &'static [&'static str],
 }
 
 impl PrivateSwitch {
-    /// Starts one; `None`, with a message, if Open vSwitch is not installed.
+    /// Starts one with the dummy datapath, which needs no root; `None`, with a message, if Open
+    /// vSwitch is not installed.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&["--enable-dummy=override", "--disable-system"])
+    }
+
+    /// Starts one that forwards in user space between real devices (`datapath_type=netdev`). At
+    /// most one such switch lives in a network namespace.
+    pub(crate) fn start_userspace() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    fn start_with(options: &'static [&'static str]) -> Option<Self> {
         let schema = Path::new("/usr/share/openvswitch/vswitch.ovsschema");
         if !schema.exists() || Command::new("ovs-vswitchd").arg("--version").output().is_err() {
             assert!(std::env::var_os("REQUIRE_PEERS").is_none(), "ovs-vswitchd not found");
             eprintln!("skipped: ovs-vswitchd not found");
             return None;
         }
-        let mut switch = Self { dir: TempDir::new().unwrap(), database: None, daemon: None };
+        let mut switch = Self { dir: TempDir::new().unwrap(), database: None, daemon: None, options };
         let database = switch.path("conf.db");
         switch.run("ovsdb-tool", &["create", &database, &schema.display().to_string()]);
         let remote = format!("--remote=punix:{}", switch.path("db.sock"));
@@ -39,8 +51,7 @@ impl PrivateSwitch {
     /// Starts the switching daemon, as at first or after [`kill_daemon`](Self::kill_daemon).
     pub(crate) fn start_daemon(&mut self) {
         let database = format!("unix:{}", self.path("db.sock"));
-        self.daemon =
-            Some(self.spawn("ovs-vswitchd", &[&database, "--enable-dummy=override", "--disable-system"]));
+        self.daemon = Some(self.spawn("ovs-vswitchd", &[&[database.as_str()], self.options].concat()));
     }
 
     /// Ends the switching daemon; the database lives on.
@@ -59,6 +70,24 @@ impl PrivateSwitch {
         let mut all = vec![database.as_str(), "--timeout=10"];
         all.extend(arguments.split_whitespace());
         self.run("ovs-vsctl", &all)
+    }
+
+    /// Moves this thread, and every process that it starts, into a network namespace of its own with
+    /// its own names of namespaces; nothing in it outlives the test. `false`, with a message,
+    /// without the privilege.
+    pub(crate) fn enter_namespaces() -> bool {
+        use nix::mount::{MsFlags, mount};
+        use nix::sched::{CloneFlags, unshare};
+
+        const NONE: Option<&str> = None;
+        let entered = unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+            .and_then(|()| mount(NONE, "/", NONE, MsFlags::MS_PRIVATE | MsFlags::MS_REC, NONE))
+            .and_then(|()| mount(Some("none"), "/run", Some("tmpfs"), MsFlags::empty(), NONE));
+        if entered.is_err() {
+            assert!(std::env::var_os("REQUIRE_PEERS").is_none(), "CAP_SYS_ADMIN not found");
+            eprintln!("skipped: CAP_SYS_ADMIN not found");
+        }
+        entered.is_ok()
     }
 
     fn spawn(&self, name: &str, arguments: &[&str]) -> Child {
