@@ -1,15 +1,16 @@
 //! Settings of a chip, as registers hold them, and what may be wrong with them.
 
-use crate::PortMask;
+use crate::{PortId, PortMask, ReservedAddresses};
 
 /// A chip of the family: how many ports and entries it has.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub struct Model {
     /// As printed on the package.
     pub name: &'static str,
-    /// Ports, counted from 0.
+    /// Ports, counted from 0; at most nine.
     pub ports: u8,
-    /// Entries of the VLAN table.
+    /// Entries of the VLAN table, counted from 0; at most sixteen.
     pub entries: u8,
 }
 
@@ -25,8 +26,13 @@ impl Model {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::RTL8305SB, Self::RTL8305SC, Self::RTL8306SD, Self::RTL8309SB];
 
+    /// The model of this name, such as `"rtl8305sc"`, in whatever case.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|model| model.name.eq_ignore_ascii_case(name))
+    }
+
     /// The ports as a set.
-    pub const fn port_mask(&self) -> PortMask {
+    pub const fn port_mask(self) -> PortMask {
         PortMask::first(self.ports as u16)
     }
 }
@@ -156,6 +162,9 @@ pub struct Config {
     pub unicast_leak: bool,
     /// Broadcast ARP goes to all ports (PHY0.18 bit 10, inverted).
     pub arp_leak: bool,
+    /// Frames to reserved group addresses are forwarded (PHY0.18 bit 12); see
+    /// [`reserved_addresses`](Self::reserved_addresses).
+    pub forward_reserved: bool,
     /// The VLAN table; entries from `model.entries` on are unused.
     pub entries: [Entry; Config::MAX_ENTRIES],
     /// The ports; those from `model.ports` on are unused.
@@ -186,6 +195,7 @@ impl Config {
             tagged_only: false,
             unicast_leak: false,
             arp_leak: false,
+            forward_reserved: true,
             entries: [Entry::default(); Self::MAX_ENTRIES],
             ports: [PortConfig::default(); Self::MAX_PORTS],
             policies: PolicySet::default(),
@@ -199,6 +209,51 @@ impl Config {
             port.index = index;
         }
         config
+    }
+}
+
+impl Config {
+    /// The settings of a port; `None` beyond the model's last.
+    pub(super) fn port(&self, port: PortId) -> Option<&PortConfig> {
+        self.ports.get(port.index()).filter(|_| port.index() < usize::from(self.model.ports))
+    }
+
+    /// The VID of the entry that the port's index names.
+    pub fn pvid(&self, port: &PortConfig) -> u16 {
+        self.entries.get(usize::from(port.index)).map_or(0, |entry| entry.vid)
+    }
+
+    pub(super) fn has_vid(&self, vid: u16) -> bool {
+        self.entries.iter().take(self.model.entries.into()).any(|entry| entry.vid == vid)
+    }
+
+    /// Looks for settings that the model cannot hold; [`Table::new`] does it too.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first one.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Self { model, .. } = self;
+        for (port, settings) in (0..model.ports).zip(&self.ports) {
+            if settings.index >= model.entries {
+                let (index, entries) = (settings.index, model.entries);
+                return Err(ConfigError::IndexOutOfRange { port, index, entries });
+            }
+        }
+        for (number, entry) in (0..model.entries).zip(&self.entries) {
+            if entry.vid > 4095 {
+                return Err(ConfigError::VidOutOfRange { entry: number, vid: entry.vid });
+            }
+            if let Some(port) = entry.members.difference(model.port_mask()).iter().next() {
+                let (port, ports) = (port.get(), model.ports);
+                return Err(ConfigError::MemberOutOfRange { entry: number, port, ports });
+            }
+        }
+        Ok(())
+    }
+
+    /// Which reserved group addresses pass.
+    pub const fn reserved_addresses(&self) -> ReservedAddresses {
+        if self.forward_reserved { ReservedAddresses::RealtekForward } else { ReservedAddresses::RealtekDrop }
     }
 }
 
@@ -248,13 +303,5 @@ pub enum ConfigError {
         port: u16,
         /// Ports of the model; the highest is one less.
         ports: u8,
-    },
-    /// The model has more ports or entries than this code can hold.
-    #[error("a chip with {ports} ports and {entries} entries; the most are 9 and 16")]
-    ModelTooLarge {
-        /// Ports of the model.
-        ports: u8,
-        /// Entries of the model.
-        entries: u8,
     },
 }

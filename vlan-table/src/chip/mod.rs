@@ -36,11 +36,14 @@
 //! ```
 
 mod config;
+mod dump;
+pub mod registers;
 mod table;
 
 pub use config::{
     Config, ConfigError, Entry, Model, NonPvidScope, PolicySet, PortConfig, TagOp, UnawareTags, UnknownVid,
 };
+pub use dump::{Dump, DumpError};
 pub use table::Table;
 
 /// What a chip fills a frame up with that became too short when its tag was removed (RTL8305SB
