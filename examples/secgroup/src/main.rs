@@ -1,3 +1,97 @@
-//! Encode, decode, expand, inspect and measure Neutron security-group messages.
+//! Encode, decode, expand and inspect Neutron security-group messages.
+//!
+//! ```text
+//! $ secgroup encode blog-1000-host.compact.json.gz -o info.sg
+//! $ secgroup decode info.sg -o info.json
+//! $ secgroup expand info.sg -o rules.json
+//! $ secgroup inspect info.sg
+//! ```
+#![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "a program lives in std")]
 
-fn main() {}
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use secgroup::{
+    commands::{self, Profile},
+    files,
+};
+
+/// Encode, decode, expand and inspect Neutron security-group messages.
+///
+/// IN may be Neutron's JSON (also gzip) or the compact form; `-` is standard input or output.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  secgroup encode reply.json -o reply.sg
+  secgroup encode reply.json.gz -o filter.sg --profile semantic
+  secgroup decode reply.sg -o reply.json
+  secgroup expand reply.sg -o rules.json
+  curl -s http://controller/reply.json | secgroup inspect -
+
+Exit code: 0 done, 1 a file could not be read or written, 2 bad input or usage.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write a message in the compact form.
+    Encode {
+        /// Message to read.
+        #[arg(value_name = "IN")]
+        input: PathBuf,
+        /// File to write.
+        #[arg(short, long, value_name = "OUT")]
+        output: PathBuf,
+        /// What to carry: everything, or what a packet filter needs.
+        #[arg(long, value_enum, default_value_t = Profile::Lossless)]
+        profile: Profile,
+    },
+    /// Write a message as Neutron's JSON.
+    Decode {
+        /// Message to read.
+        #[arg(value_name = "IN")]
+        input: PathBuf,
+        /// File to write.
+        #[arg(short, long, value_name = "OUT.json")]
+        output: PathBuf,
+    },
+    /// Write every device's rules with all groups replaced by their members.
+    Expand {
+        /// Message to read: a reply of either call, enveloped or not.
+        #[arg(value_name = "IN")]
+        input: PathBuf,
+        /// File to write.
+        #[arg(short, long, value_name = "OUT.json")]
+        output: PathBuf,
+    },
+    /// Show groups, rules, members and sizes.
+    Inspect {
+        /// Message to read.
+        #[arg(value_name = "IN")]
+        input: PathBuf,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Encode { input, output, profile } => commands::encode(&input, &output, profile),
+        Command::Decode { input, output } => commands::decode(&input, &output),
+        Command::Expand { input, output } => commands::expand(&input, &output),
+        Command::Inspect { input, json } => commands::inspect(&input, json),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("secgroup: {error:#}");
+            let bad_input = error.chain().any(|cause| cause.is::<files::BadInput>());
+            ExitCode::from(if bad_input { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The commands of `secgroup` as functions; `main.rs` parses arguments and turns errors into exit
+//! codes.
+#![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "a program lives in std")]
+#![allow(clippy::missing_errors_doc, reason = "errors are text for people; `BadInput` marks bad input")]
+
+pub mod commands;
+pub mod files;

@@ -1,0 +1,23 @@
+//! How much a message may ask for.
+
+/// Bounds on what reading a message may build, whatever its bytes say.
+///
+/// The defaults fit every message that a cloud of 100,000 ports makes; lower them where memory is
+/// scarce.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Nesting of JSON arrays and objects. Text deeper than 127 levels is refused in any case.
+    pub depth: usize,
+    /// Members of all groups together, after decoding: a few bytes can say "all of 10.0.0.0/8".
+    pub members: usize,
+    /// JSON values (unknown keys, envelopes, pushes), after decoding.
+    pub values: usize,
+    /// Bytes of text in those values, after decoding.
+    pub text: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { depth: 64, members: 1 << 22, values: 1 << 24, text: 1 << 28 }
+    }
+}
