@@ -300,6 +300,12 @@ impl<G> Switch<G> {
         &self.rules
     }
 
+    /// The VLAN rules, to be changed. Ports neither come nor go; what was learned through rules that
+    /// no longer hold wants to be flushed.
+    pub const fn rules_mut(&mut self) -> &mut Rules {
+        &mut self.rules
+    }
+
     /// The forwarding database.
     pub const fn database(&self) -> &Database {
         &self.database
