@@ -8,7 +8,9 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod client;
 pub mod detector;
+pub mod device;
 mod error;
 pub mod registers;
 pub mod wire;

@@ -72,6 +72,8 @@ mod field {
     pub(super) const HEADER_LEN: usize = 4;
     pub(super) const ACCESS_LEN: usize = 10;
     pub(super) const COOKIE: usize = 10;
+    /// The uplink's address follows.
+    pub(super) const UPLINK_PORT: usize = 5;
     pub(super) const HELLO_REPLY_LEN: usize = 18;
 }
 
@@ -136,6 +138,13 @@ impl HelloReply {
     /// The switch above, if an RRCP switch forwarded the reply: its address and port.
     pub fn uplink(&self) -> Option<(MacAddr6, u8)> {
         (!self.uplink_mac.is_nil()).then_some((self.uplink_mac, self.uplink_port))
+    }
+
+    /// Writes the uplink into the hello reply whose payload starts at `at` of `frame`.
+    pub(crate) fn write_uplink(frame: &mut [u8], at: usize, mac: MacAddr6, port: u8) -> bool {
+        let bytes = frame.get_mut(at + field::UPLINK_PORT..).and_then(|rest| rest.first_chunk_mut());
+        let [m0, m1, m2, m3, m4, m5] = mac.into_array();
+        bytes.map(|bytes| *bytes = [port, m0, m1, m2, m3, m4, m5]).is_some()
     }
 
     #[inline]

@@ -2,6 +2,8 @@
 //! layouts in the datasheets (RTL8316BP r1.2, RTL8326 r3.1, RTL8305SB), the SDK header `rldp.h`
 //! and the Linux tag drivers.
 
+#![allow(dead_code)] // every test file uses its part
+
 use macaddr::MacAddr6;
 use rrcp::wire::{
     Access, AuthKey, BROADCAST, ChipId, Cookie, HelloReply, Op, RegisterAddress, Rep, Rldp, RldpRandom, Rrcp,
@@ -120,11 +122,7 @@ pub(crate) fn golden() -> Vec<Golden> {
             "020000000001 52544c010203 8899 01 80 2379 07 10 0200000000aa 0500 0570f611",
             rrcp(Op::HelloReply(uplinked)),
         ),
-        down(
-            "C5",
-            "52544c010203 020000000001 8899 01 01 2379 0602 00000000 11223344 55667788",
-            rrcp(Op::Get(access(0x0206, 0, COOKIE))),
-        ),
+        down("C5", C5, rrcp(Op::Get(access(0x0206, 0, COOKIE)))),
         up(
             "C6",
             "020000000001 52544c010203 8899 01 81 2379 0602 0c000000 11223344 55667788",
@@ -195,6 +193,8 @@ pub(crate) fn golden() -> Vec<Golden> {
     ]
 }
 
+/// A get of 0206 with cookie.
+pub(crate) const C5: &str = "52544c010203 020000000001 8899 01 01 2379 0602 00000000 11223344 55667788";
 /// Frames that are kept as they are: their meaning is a view of their bytes.
 pub(crate) const C18: &str = "52544c010203 020000000001 8899 04 00 0020 0002 0800 4500";
 pub(crate) const C19: &str = "52544c010203 020000000001 8899 a003 0800 4500";
