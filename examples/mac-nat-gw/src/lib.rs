@@ -1,0 +1,8 @@
+//! The parts of `mac-nat-gw`: everything but the command line, so that tests call what users run.
+
+pub mod config;
+pub mod gateway;
+pub mod run;
+pub mod status;
+
+pub use config::{Settings, SettingsError};

@@ -1,0 +1,168 @@
+//! The data path: interfaces in, interfaces out, one thread, bounded memory.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use afpacket::{Interface, TAG_ROOM, wait};
+use anyhow::{Context, Result};
+use mac_nat::Side;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+
+use crate::config::Settings;
+use crate::gateway::Gateway;
+use crate::status::Status;
+
+/// Frames taken from one interface before the others get their turn.
+const BURST: usize = 64;
+const BUFFER: usize = 65_536 + TAG_ROOM;
+
+/// Translates until SIGINT or SIGTERM; gives the final state. SIGUSR1 prints it on standard error.
+///
+/// # Errors
+/// An interface that cannot be opened or fails, a status socket that cannot be made.
+pub fn run(settings: &Settings, quiet: bool) -> Result<Status> {
+    let mut wires = Wires::open(settings)?;
+    let mut gateway = Gateway::new(settings.engine.clone())?;
+    let signals = Signals::install()?;
+    let socket = StatusSocket::bind(settings)?;
+    let start = Instant::now();
+    let mut buffer = vec![0; BUFFER];
+    gateway.change(|nat| nat.reannounce());
+    gateway.own_frames(&mut |side, frame| wires.send(side, frame));
+    while !signals.stop.load(Ordering::Relaxed) {
+        let now = start.elapsed();
+        let due = gateway.next_timeout().map(|at| at.saturating_sub(now));
+        let due = due.unwrap_or(MAX_WAIT).min(MAX_WAIT);
+        wait(&wires.sources(socket.as_ref()), Some(due))?;
+        for at in 0..wires.interfaces.len() {
+            for _ in 0..BURST {
+                let Some((side, frame)) = wires.recv(at, &mut buffer)? else { break };
+                let frame = buffer.get_mut(frame).unwrap_or_default();
+                gateway.frame(start.elapsed(), side, frame, &mut |side, frame| wires.send(side, frame));
+            }
+        }
+        let now = start.elapsed();
+        if gateway.next_timeout().is_some_and(|at| at <= now) {
+            gateway.timeout(now, &mut |side, frame| wires.send(side, frame));
+        }
+        while let Some(event) = gateway.event() {
+            if !quiet {
+                eprintln!("{:.3} {event:?}", now.as_secs_f64());
+            }
+        }
+        if signals.report.swap(false, Ordering::Relaxed) {
+            eprint!("{}", wires.status(&gateway, now));
+        }
+        if let Some(socket) = &socket {
+            socket.answer(|| wires.status(&gateway, now));
+        }
+    }
+    Ok(wires.status(&gateway, start.elapsed()))
+}
+
+/// A signal may come just before the wait: the loop looks again after this time at the latest.
+const MAX_WAIT: Duration = Duration::from_millis(500);
+
+/// The interfaces by side.
+struct Wires {
+    interfaces: Vec<(Side, Interface)>,
+    /// Frames that an interface did not take.
+    unsent: u64,
+}
+
+impl Wires {
+    fn open(settings: &Settings) -> Result<Self> {
+        let mut names = vec![(Side::Uplink, settings.uplink.as_str())];
+        names.extend(settings.host.as_deref().map(|name| (Side::Host, name)));
+        names.extend(settings.ports.iter().map(|port| (Side::Inside(port.id), port.interface.as_str())));
+        let open = |(side, name): (Side, &str)| Ok((side, Interface::open(name)?));
+        Ok(Self { interfaces: names.into_iter().map(open).collect::<io::Result<_>>()?, unsent: 0 })
+    }
+
+    fn sources<'a>(&'a self, socket: Option<&'a StatusSocket>) -> Vec<BorrowedFd<'a>> {
+        let interfaces = self.interfaces.iter().map(|(_, interface)| interface.as_fd());
+        interfaces.chain(socket.map(|socket| socket.listener.as_fd())).collect()
+    }
+
+    fn recv(&self, at: usize, buffer: &mut [u8]) -> Result<Option<(Side, std::ops::Range<usize>)>> {
+        let Some((side, interface)) = self.interfaces.get(at) else { return Ok(None) };
+        match interface.recv(buffer, TAG_ROOM) {
+            Ok(frame) => Ok(frame.map(|frame| (*side, frame))),
+            // A machine that is switched off takes its interface down; it may come back.
+            Err(error) if error.kind() == io::ErrorKind::NetworkDown => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("interface {}", interface.name())),
+        }
+    }
+
+    fn send(&mut self, side: Side, frame: &[u8]) {
+        // A host without an interface of its own lives on the uplink and has its copy already.
+        if let Some((_, interface)) = self.interfaces.iter().find(|(known, _)| *known == side)
+            && interface.send(frame).is_err()
+        {
+            self.unsent += 1;
+        }
+    }
+
+    fn status(&self, gateway: &Gateway, now: Duration) -> Status {
+        let mut status = Status::of(gateway, now);
+        status.counters.insert("unsent".into(), self.unsent);
+        status
+    }
+}
+
+struct Signals {
+    stop: Arc<AtomicBool>,
+    report: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn install() -> Result<Self> {
+        let signals = Self { stop: Arc::default(), report: Arc::default() };
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&signals.stop))?;
+        }
+        signal_hook::flag::register(SIGUSR1, Arc::clone(&signals.report))?;
+        Ok(signals)
+    }
+}
+
+/// Gives the state as JSON to everybody who connects.
+struct StatusSocket {
+    listener: UnixListener,
+    path: std::path::PathBuf,
+}
+
+impl StatusSocket {
+    fn bind(settings: &Settings) -> Result<Option<Self>> {
+        let Some(path) = settings.status_socket.clone() else { return Ok(None) };
+        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+            anyhow::bail!("{}: another mac-nat-gw answers there", path.display());
+        }
+        // Left over from one that was killed.
+        let _ = std::fs::remove_file(&path);
+        let listener =
+            UnixListener::bind(&path).with_context(|| format!("status socket {}", path.display()))?;
+        listener.set_nonblocking(true)?;
+        Ok(Some(Self { listener, path }))
+    }
+
+    fn answer(&self, status: impl FnOnce() -> Status) {
+        if let Ok((mut stream, _)) = self.listener.accept() {
+            // Who does not read in time does not stop the frames.
+            let _ = stream.set_write_timeout(Some(Duration::from_millis(100)));
+            if let Ok(json) = serde_json::to_vec(&status()) {
+                let _ = stream.write_all(&json);
+            }
+        }
+    }
+}
+
+impl Drop for StatusSocket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
