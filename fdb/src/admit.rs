@@ -119,7 +119,7 @@ impl<S: Store> Fdb<S> {
     }
 
     fn check(&mut self, key: Key, port: PortId) -> Result<(), Refused> {
-        let wrong = if !key.is_station() {
+        let wrong = if !(key.is_station() || self.config.zero_is_station && key.is_zero()) {
             Refused::NotAStation { key }
         } else if port.get() >= S::PORTS {
             Refused::PortOutOfRange { port, ports: S::PORTS }

@@ -28,6 +28,8 @@ pub struct Config {
     pub port_quota: Option<u32>,
     /// Most learned entries per FID. Beyond it nothing new is learned there.
     pub fid_quota: Option<u32>,
+    /// The address of all zeros counts as a station's, as in Open vSwitch; Linux and VPP refuse it.
+    pub zero_is_station: bool,
 }
 
 impl Config {
@@ -39,6 +41,7 @@ impl Config {
         total: None,
         port_quota: None,
         fid_quota: None,
+        zero_is_station: false,
     };
     /// As Realtek's chips do without their LRU option: 200 to 300 s, nobody is evicted.
     pub const REALTEK: Self = Self { ageing: Ageing::REALTEK, ..Self::DEFAULT };

@@ -61,6 +61,11 @@ impl Key {
         self.0 & Self::GROUP == 0 && self.0 & Self::MAC != 0
     }
 
+    /// Whether the address is all zeros.
+    pub(crate) const fn is_zero(self) -> bool {
+        self.0 & Self::MAC == 0
+    }
+
     pub(crate) const fn bits(self) -> u64 {
         self.0
     }

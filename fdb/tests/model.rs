@@ -78,6 +78,7 @@ fn config() -> impl Strategy<Value = Config> {
             total,
             port_quota,
             fid_quota,
+            ..Config::DEFAULT
         },
     )
 }

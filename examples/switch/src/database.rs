@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use fdb::{
-    Config, Counters, DirectCam, Entry, Fdb, FlushScope, HashTable, Key, Learned, PortId, Refused, Row,
-    SetAssoc,
+    AgeingTooLong, Config, Counters, DirectCam, Entry, Fdb, FlushScope, HashTable, Key, Learned, PortId,
+    Refused, Row, SetAssoc,
 };
 
 /// A forwarding database with the store that the switch has.
@@ -85,6 +85,14 @@ impl Database {
     /// See [`Fdb::next_expiry`].
     pub fn next_expiry(&self) -> Option<Duration> {
         each!(self, fdb => fdb.next_expiry())
+    }
+
+    /// See [`Fdb::set_ageing`].
+    ///
+    /// # Errors
+    /// [`AgeingTooLong`] if `time` is beyond 1024 ticks; nothing changes then.
+    pub fn set_ageing(&mut self, now: Duration, time: Option<Duration>) -> Result<(), AgeingTooLong> {
+        each!(self, fdb => fdb.set_ageing(now, time))
     }
 
     /// See [`Fdb::len`].

@@ -43,7 +43,7 @@ pub enum Filtered {
     Unreachable,
     /// No other port is open in its VLAN.
     Alone,
-    /// It is for bridges themselves ([`ReservedAddresses`](crate::ReservedAddresses)).
+    /// It is for bridges themselves ([`ReservedAddresses`](vlan_table::ReservedAddresses)).
     Reserved,
     /// It is for an address of this switch.
     Local,

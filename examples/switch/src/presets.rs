@@ -1,9 +1,9 @@
 //! The usual switches.
 
 use fdb::Config;
-use vlan_table::{chip, dot1q, openvswitch};
+use vlan_table::{ReservedAddresses, chip, dot1q, openvswitch};
 
-use crate::{Database, ReservedAddresses, Rules, Switch};
+use crate::{Database, Rules, Switch};
 
 impl Switch {
     /// An RTL8305SC after reset: five ports, VLANs off, 1024 stations and 16 more.
@@ -28,16 +28,16 @@ impl Switch {
             chip::Model::RTL8306SD => Database::set_assoc(Config::REALTEK),
             _ => Database::direct_cam(Config::REALTEK),
         };
-        Self::new(Rules::Chip(Box::new(table)), database, ReservedAddresses::realtek(true))
+        Self::new(Rules::Chip(Box::new(table)), database, ReservedAddresses::RealtekForward)
     }
 
     /// An 802.1Q bridge.
     pub fn dot1q(bridge: dot1q::Bridge, database: Database) -> Self {
-        Self::new(Rules::Dot1q(Box::new(bridge)), database, ReservedAddresses::CUSTOMER_BRIDGE)
+        Self::new(Rules::Dot1q(Box::new(bridge)), database, ReservedAddresses::CustomerBridge)
     }
 
     /// A switch that does as Open vSwitch does.
     pub fn openvswitch(bridge: openvswitch::Bridge, database: Database) -> Self {
-        Self::new(Rules::OpenVSwitch(Box::new(bridge)), database, ReservedAddresses::OPEN_VSWITCH)
+        Self::new(Rules::OpenVSwitch(Box::new(bridge)), database, ReservedAddresses::OpenVSwitch)
     }
 }

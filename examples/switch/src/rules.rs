@@ -34,6 +34,12 @@ impl Rules {
         }
     }
 
+    /// Whether the source of a frame to a reserved address is learned: by the standard, yes, since
+    /// learning precedes the filter (802.1Q-2018, 8.6).
+    pub(crate) const fn learns_from_reserved(&self) -> bool {
+        !matches!(self, Self::OpenVSwitch(_))
+    }
+
     #[inline]
     pub(crate) fn classify(
         &self,

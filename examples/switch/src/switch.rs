@@ -4,11 +4,10 @@ use core::time::Duration;
 
 use fdb::{FlushScope, Key, Kind, Learned};
 use rrcp::{Disposition, Hint};
-use vlan_table::{EtherType, Header, PortId, PortMask, PortOutOfRange};
+use vlan_table::{EtherType, Header, PortId, PortMask, PortOutOfRange, ReservedAddresses};
 
 use crate::{
-    Classified, Copies, Counters, Database, Decision, Dropped, Filtered, Guard, NoGuard, Outcome,
-    ReservedAddresses, Rules,
+    Classified, Copies, Counters, Database, Decision, Dropped, Filtered, Guard, NoGuard, Outcome, Rules,
 };
 
 /// A switch of up to 64 ports, without I/O and without a clock.
@@ -24,8 +23,8 @@ use crate::{
 /// number of ports, stations and VLANs.
 #[derive(Clone, Debug)]
 pub struct Switch<G = NoGuard> {
-    rules: Rules,
-    database: Database,
+    pub(crate) rules: Rules,
+    pub(crate) database: Database,
     reserved: ReservedAddresses,
     guard: G,
     /// Ports whose link is up.
@@ -109,8 +108,8 @@ impl<G: Guard> Switch<G> {
             learned: None,
             classified: Some(classified),
         };
-        let reserved = self.reserved.end(header.dst_bits());
-        if classified.learn() && !header.is_src_group() && (!reserved || self.reserved.are_learned_from()) {
+        let reserved = !self.reserved.relays(header.dst_bits());
+        if classified.learn() && !header.is_src_group() && (!reserved || self.rules.learns_from_reserved()) {
             let key = Key::from_octets(classified.fid(), header.src());
             if let Ok(learned) = self.database.learn(now, key, port) {
                 decision.learned = Some(learned);

@@ -107,6 +107,11 @@ impl<const WORDS: usize> Bridge<WORDS> {
         Ok(())
     }
 
+    /// From now on the bridge reads `vlan_limit` tags of a frame; see [`new`](Self::new).
+    pub fn set_vlan_limit(&mut self, vlan_limit: usize) {
+        self.vlan_limit = vlan_limit.clamp(1, 2);
+    }
+
     /// The ports of the bridge.
     pub fn ports(&self) -> PortMask<WORDS> {
         PortMask::first(self.ports.len() as u16)

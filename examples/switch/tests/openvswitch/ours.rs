@@ -1,0 +1,115 @@
+//! Our switch with the interface of the lab.
+
+use std::time::Duration;
+
+use fdb::{Entry, FlushScope, Key, Kind};
+use switch::vlan_table::openvswitch::Bridge;
+use switch::vlan_table::{Fid, FrameMut, PortId, TagVid};
+use switch::{Database, Switch};
+
+use crate::lab::{FdbRow, Output};
+use crate::ports;
+
+/// A switch under Open vSwitch's rules. Port 0 is the bridge's own, a trunk of all VLANs whose
+/// frames nobody collects; the others are named `p1`, `p2`, ...
+pub(crate) struct Ours {
+    pub(crate) switch: Switch,
+    pub(crate) now: Duration,
+    names: Vec<String>,
+}
+
+impl Ours {
+    pub(crate) fn name(number: usize) -> String {
+        format!("p{number}")
+    }
+
+    pub(crate) fn new(vlan_limit: usize, ports: &[Vec<String>]) -> Self {
+        let names: Vec<_> = (1..=ports.len()).map(Self::name).collect();
+        let named = names.iter().map(String::as_str).zip(ports.iter().map(Vec::as_slice));
+        Self::with_names(vlan_limit, fdb::Config { zero_is_station: true, ..fdb::Config::DEFAULT }, named)
+    }
+
+    pub(crate) fn with_names<'a>(
+        vlan_limit: usize,
+        config: fdb::Config,
+        ports: impl Iterator<Item = (&'a str, &'a [String])>,
+    ) -> Self {
+        let ports: Vec<_> = ports.collect();
+        let mut bridge = Bridge::new(ports.len() as u16 + 1, vlan_limit);
+        for (number, (_, columns)) in (1..).zip(&ports) {
+            bridge.set_port(PortId::new(number).unwrap(), ports::config(columns)).unwrap();
+        }
+        let names = ["br0"].into_iter().chain(ports.iter().map(|(name, _)| *name)).map(Into::into).collect();
+        let switch = Switch::openvswitch(bridge, Database::hashed(8192, [3, 4], config));
+        Self { switch, now: Duration::ZERO, names }
+    }
+
+    pub(crate) fn port(&self, name: &str) -> PortId {
+        let number = self.names.iter().position(|known| known == name).unwrap();
+        PortId::new(number as u16).unwrap()
+    }
+
+    pub(crate) fn exchange(&mut self, into: &str, frames: &[Vec<u8>]) -> Output {
+        let mut output = Output::new();
+        for frame in frames {
+            let decision = self.switch.receive(self.now, self.port(into), frame);
+            for copy in self.switch.copies(&decision) {
+                let mut buffer = [&[0; 8], &frame[..]].concat();
+                let mut edited = FrameMut::new(&mut buffer, 8).unwrap();
+                copy.apply(&mut edited).unwrap();
+                for port in copy.ports.iter().filter(|port| port.get() != 0) {
+                    output
+                        .entry(self.names[port.index()].clone())
+                        .or_default()
+                        .push(edited.as_bytes().to_vec());
+                }
+            }
+        }
+        output
+    }
+
+    pub(crate) fn fdb(&self) -> Vec<FdbRow> {
+        let row = |row: fdb::Row| {
+            let mac = row.key.mac().into_array().map(|octet| format!("{octet:02x}")).join(":");
+            (row.entry.port.to_string(), row.key.fid().get(), mac, row.entry.kind == Kind::Static)
+        };
+        let mut rows: Vec<_> = self.switch.database().rows(self.now).into_iter().map(row).collect();
+        rows.sort();
+        rows
+    }
+
+    /// Changes the columns of a port, and forgets its stations.
+    pub(crate) fn set_port(&mut self, name: &str, columns: &[&str]) {
+        let columns: Vec<_> = columns.iter().map(|column| (*column).to_owned()).collect();
+        self.switch.set_vlan_mode(self.now, self.port(name), &ports::config(&columns)).unwrap();
+    }
+
+    pub(crate) fn set_vlan_limit(&mut self, limit: usize) {
+        self.switch.openvswitch_mut().unwrap().set_vlan_limit(limit);
+    }
+
+    pub(crate) fn set_ageing(&mut self, time: Duration) {
+        self.switch.database_mut().set_ageing(self.now, Some(time)).unwrap();
+    }
+
+    /// As `fdb/flush`: statics stay.
+    pub(crate) fn flush(&mut self) {
+        self.switch.database_mut().flush(self.now, FlushScope::ALL);
+    }
+
+    /// As `fdb/add`.
+    pub(crate) fn add_static(&mut self, port: &str, vlan: u16, mac: [u8; 6]) {
+        let entry = Entry { port: self.port(port), kind: Kind::Static };
+        let key = Key::from_octets(fid(vlan), mac);
+        self.switch.database_mut().insert(self.now, key, entry).unwrap();
+    }
+
+    /// As `fdb/del`.
+    pub(crate) fn remove(&mut self, vlan: u16, mac: [u8; 6]) {
+        assert!(self.switch.database_mut().remove(self.now, Key::from_octets(fid(vlan), mac)).is_some());
+    }
+}
+
+fn fid(vlan: u16) -> Fid {
+    Fid::new(TagVid::from_raw(vlan).raw()).unwrap()
+}
