@@ -1,3 +1,86 @@
-//! Simulator for switches: scenarios in virtual time, capture replay, live between interfaces.
+//! `lab`: a simulator for Ethernet switches. See `lab --help`, or the README beside this package.
 
-fn main() {}
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use lab::cli::{Cli, Command, LiveOptions, ReplayOptions, RunOptions};
+use lab::config::SwitchFile;
+use lab::error::{BadInput, EXIT_BAD_INPUT};
+use lab::live::Live;
+use lab::replay::Replay;
+use lab::scenario::Scenario;
+use lab::timeline;
+use serde::Serialize;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        None => run(None, cli.run),
+        Some(Command::Run { file, options }) => run(file.as_deref(), options),
+        Some(Command::Replay(options)) => replay(&options),
+        Some(Command::Live(options)) => live(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            _ = writeln!(anstream::stderr(), "{ERROR}error{ERROR:#}: {error:#}");
+            ExitCode::from(if error.is::<BadInput>() { EXIT_BAD_INPUT } else { 1 })
+        }
+    }
+}
+
+fn run(file: Option<&Path>, options: RunOptions) -> anyhow::Result<()> {
+    let scenario = file.map_or_else(Scenario::bundled, Scenario::read)?;
+    let seed = options.seed.unwrap_or(scenario.seed());
+    let outcome = scenario.run(seed)?;
+    if options.json {
+        return print_json(&outcome);
+    }
+    let mut text = String::new();
+    timeline::print(&mut text, scenario.title(), seed, &outcome)?;
+    Ok(write!(anstream::stdout(), "{text}")?)
+}
+
+fn replay(options: &ReplayOptions) -> anyhow::Result<()> {
+    let switch = switch(options.switch.as_deref())?;
+    let out = options.out.as_deref();
+    let summary = Replay { switch: &switch, inputs: &options.inputs, out }.run()?;
+    if options.json {
+        return print_json(&summary);
+    }
+    Ok(write!(anstream::stdout(), "{}", summary.text(out))?)
+}
+
+fn live(options: &LiveOptions) -> anyhow::Result<()> {
+    let switch = switch(options.switch.as_deref())?;
+    let summary = Live { switch: &switch, ports: &options.ports, duration: options.duration }.run()?;
+    if options.json {
+        return print_json(&summary);
+    }
+    Ok(write!(anstream::stdout(), "{}", summary.text())?)
+}
+
+fn switch(file: Option<&Path>) -> Result<SwitchFile, BadInput> {
+    file.map_or_else(|| Ok(SwitchFile::default()), SwitchFile::read)
+}
+
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    Ok(writeln!(out)?)
+}
+
+/// Whether the reader of our output has seen enough, as `head` has.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+            || cause
+                .downcast_ref::<serde_json::Error>()
+                .is_some_and(|e| e.io_error_kind() == Some(io::ErrorKind::BrokenPipe))
+    })
+}
+
+const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();

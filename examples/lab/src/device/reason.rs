@@ -1,0 +1,42 @@
+//! Short names of reasons, the same in timelines, tables and JSON.
+
+use switch::vlan_table::DropReason;
+use switch::{Dropped, Filtered};
+
+/// Why a frame that is all right leaves by no port.
+pub(super) const fn filtered(why: Filtered) -> &'static str {
+    match why {
+        Filtered::SamePort => "same-port",
+        Filtered::Unreachable => "unreachable",
+        Filtered::Alone => "alone",
+        Filtered::Reserved => "reserved-address",
+        Filtered::Local => "local",
+        Filtered::Probe => "probe",
+    }
+}
+
+/// Why a frame is discarded.
+pub(super) const fn dropped(why: Dropped) -> &'static str {
+    match why {
+        Dropped::Ingress(reason) => ingress(reason),
+        Dropped::Blocked => "blocked",
+        Dropped::Source => "source-filter",
+        Dropped::Destination => "destination-filter",
+    }
+}
+
+const fn ingress(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::NoSuchPort => "no-such-port",
+        DropReason::PortState => "port-state",
+        DropReason::Untagged => "untagged",
+        DropReason::PriorityTagged => "priority-tagged",
+        DropReason::Tagged => "tagged",
+        DropReason::NoPvid => "no-pvid",
+        DropReason::ReservedVid => "reserved-vid",
+        DropReason::UnknownVlan => "unknown-vlan",
+        DropReason::NotMember => "not-member",
+        DropReason::NotPvid => "not-pvid",
+        _ => "ingress",
+    }
+}

@@ -1,0 +1,269 @@
+//! A switch between real interfaces.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use afpacket::{Interface, TAG_ROOM};
+use anyhow::Context;
+use serde::Serialize;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use vlan_table::PortId;
+
+use crate::config::SwitchFile;
+use crate::device::Device;
+use crate::error::BadInput;
+use crate::replay::unknown_port;
+use crate::report::{Report, grouped};
+use crate::seconds;
+
+/// Which switch, and which interfaces are its jacks.
+#[derive(Debug)]
+pub struct Live<'a> {
+    /// The switch.
+    pub switch: &'a SwitchFile,
+    /// Port names and interfaces.
+    pub ports: &'a [(String, String)],
+    /// When to stop by itself.
+    pub duration: Option<Duration>,
+}
+
+/// How it went.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// How long it switched, in seconds.
+    #[serde(with = "seconds")]
+    pub ran: Duration,
+    /// Frames and bits per second that came in, on average.
+    pub throughput: Throughput,
+    /// What an interface refused to send, or lost before it could be read.
+    pub interfaces: BTreeMap<String, InterfaceCounters>,
+    /// What the switch counted and knows.
+    #[serde(flatten)]
+    pub switch: Report,
+}
+
+/// Frames and bits per second.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Throughput {
+    /// Frames.
+    pub frames_per_second: f64,
+    /// Bits, without FCS and gaps.
+    pub bits_per_second: f64,
+}
+
+/// Trouble with an interface.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct InterfaceCounters {
+    /// Frames that the kernel would not send: queue full, too long, link down.
+    pub refused: u64,
+    /// Frames that came faster than they could be read.
+    pub missed: u64,
+}
+
+/// A port with its interface.
+struct Jack {
+    port: PortId,
+    interface: Interface,
+    counters: InterfaceCounters,
+}
+
+/// Longest frame that is read: what segmentation offload can hand over at once.
+const LONGEST: usize = 65_550;
+/// Frames that are read from one interface before the next one gets its turn.
+const BURST: usize = 64;
+/// How often the rate is printed on a terminal.
+const EVERY: Duration = Duration::from_secs(1);
+
+impl Live<'_> {
+    /// Switches until the time is up, SIGINT or SIGTERM.
+    ///
+    /// # Errors
+    /// [`BadInput`] for a port that the switch does not have; else what the system says.
+    pub fn run(&self) -> anyhow::Result<Summary> {
+        let mut device = self.switch.build();
+        let mut jacks = self.plug(&mut device)?;
+        let stop = stop_flag()?;
+        let mut buffer = vec![0; TAG_ROOM + LONGEST];
+        let start = Instant::now();
+        let mut meter = Meter::new();
+        let mut now = Duration::ZERO;
+        while !stop.load(Ordering::Relaxed) && self.duration.is_none_or(|duration| now < duration) {
+            wait(&jacks, self.patience(now, &device))?;
+            now = start.elapsed();
+            for index in 0..jacks.len() {
+                serve(&mut device, &mut jacks, index, now, &mut buffer)?;
+            }
+            device.handle_timeout(now);
+            meter.show(now, &device);
+        }
+        meter.clear();
+        self.summary(now, &device, &mut jacks)
+    }
+
+    fn plug(&self, device: &mut Device) -> anyhow::Result<Vec<Jack>> {
+        let mut jacks: Vec<Jack> = Vec::new();
+        for (name, interface) in self.ports {
+            let place = format!("--port {name}={interface}");
+            let port = device.port(name).ok_or_else(|| unknown_port("--port", name, interface, device))?;
+            if jacks.iter().any(|jack| jack.port == port) {
+                return Err(BadInput::new(place, format_args!("port {name} is named twice"))
+                    .help("a jack takes one plug")
+                    .into());
+            }
+            if jacks.iter().any(|jack| jack.interface.name() == interface) {
+                return Err(BadInput::new(place, format_args!("interface {interface} is named twice"))
+                    .help("two ports on one interface would be a loop")
+                    .into());
+            }
+            jacks.push(Jack {
+                port,
+                interface: Interface::open(interface)?,
+                counters: InterfaceCounters::default(),
+            });
+        }
+        // A port without an interface is a jack without a plug: nothing is flooded there.
+        for port in device.ports() {
+            if !jacks.iter().any(|jack| jack.port == port) {
+                device.set_link(Duration::ZERO, port, false);
+            }
+        }
+        Ok(jacks)
+    }
+
+    /// How long nothing needs to be done unless a frame comes.
+    fn patience(&self, now: Duration, device: &Device) -> Duration {
+        let due = [self.duration, device.next_timeout()].into_iter().flatten();
+        due.map(|at| at.saturating_sub(now)).min().unwrap_or(EVERY).min(EVERY)
+    }
+
+    fn summary(&self, ran: Duration, device: &Device, jacks: &mut [Jack]) -> anyhow::Result<Summary> {
+        let mut interfaces = BTreeMap::new();
+        for jack in jacks {
+            jack.counters.missed += u64::from(jack.interface.missed()?);
+            interfaces.insert(jack.interface.name().to_owned(), jack.counters);
+        }
+        let (frames, bytes) = device.received();
+        let per_second = |count: u64| count as f64 / ran.as_secs_f64().max(f64::EPSILON);
+        Ok(Summary {
+            ran,
+            throughput: Throughput {
+                frames_per_second: per_second(frames),
+                bits_per_second: per_second(bytes * 8),
+            },
+            interfaces,
+            switch: device.report(ran),
+        })
+    }
+}
+
+impl Summary {
+    /// The summary for people.
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "switched for {:.1} s: {} frames, {:.0} frames/s, {}\n\n{}",
+            self.ran.as_secs_f64(),
+            grouped(self.switch.received),
+            self.throughput.frames_per_second,
+            bit_rate(self.throughput.bits_per_second),
+            self.switch.tables()
+        );
+        for (name, InterfaceCounters { refused, missed }) in &self.interfaces {
+            if refused + missed > 0 {
+                text.push_str(&format!("  {name}: {refused} frames not sent, {missed} missed\n"));
+            }
+        }
+        text
+    }
+}
+
+/// Set by SIGINT and SIGTERM; a second one of them ends the program at once.
+fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, stop.clone())
+            .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
+            .context("cannot listen for signals")?;
+    }
+    Ok(stop)
+}
+
+fn wait(jacks: &[Jack], patience: Duration) -> io::Result<bool> {
+    let sources: Vec<_> = jacks.iter().map(|jack| jack.interface.as_fd()).collect();
+    afpacket::wait(&sources, Some(patience))
+}
+
+/// Reads a burst from one interface and sends what the switch makes of it.
+fn serve(
+    device: &mut Device,
+    jacks: &mut [Jack],
+    index: usize,
+    now: Duration,
+    buffer: &mut [u8],
+) -> anyhow::Result<()> {
+    for _ in 0..BURST {
+        let Some(jack) = jacks.get(index) else { break };
+        let (port, received) = (jack.port, jack.interface.recv(buffer, TAG_ROOM));
+        let frame = received.with_context(|| format!("interface {}", jack.interface.name()))?;
+        let Some(frame) = frame.and_then(|range| buffer.get(range)) else { break };
+        _ = device.receive(now, port, frame, |port, copy| send(jacks, port, copy));
+    }
+    Ok(())
+}
+
+fn send(jacks: &mut [Jack], port: PortId, frame: &[u8]) {
+    if let Some(jack) = jacks.iter_mut().find(|jack| jack.port == port)
+        && jack.interface.send(frame).is_err()
+    {
+        jack.counters.refused += 1;
+    }
+}
+
+/// The rate of the last second, on standard error if that is a terminal.
+struct Meter {
+    shown: Duration,
+    frames: u64,
+    bytes: u64,
+    terminal: bool,
+}
+
+impl Meter {
+    fn new() -> Self {
+        Self { shown: Duration::ZERO, frames: 0, bytes: 0, terminal: io::stderr().is_terminal() }
+    }
+
+    fn show(&mut self, now: Duration, device: &Device) {
+        let passed = now.saturating_sub(self.shown);
+        if !self.terminal || passed < EVERY {
+            return;
+        }
+        let (frames, bytes) = device.received();
+        let rate = |count: u64| count as f64 / passed.as_secs_f64();
+        let line = format!(
+            "{:>9.0} frames/s  {}",
+            rate(frames - self.frames),
+            bit_rate(rate((bytes - self.bytes) * 8))
+        );
+        // A terminal that is gone is no reason to stop switching.
+        _ = write!(io::stderr(), "\r{line:<40}\r");
+        (self.shown, self.frames, self.bytes) = (now, frames, bytes);
+    }
+
+    fn clear(&self) {
+        if self.terminal {
+            _ = write!(io::stderr(), "\r{:<40}\r", "");
+        }
+    }
+}
+
+fn bit_rate(bits: f64) -> String {
+    match bits {
+        b if b >= 1e9 => format!("{:.2} Gbit/s", b / 1e9),
+        b if b >= 1e6 => format!("{:.1} Mbit/s", b / 1e6),
+        b => format!("{:.1} kbit/s", b / 1e3),
+    }
+}

@@ -1,0 +1,69 @@
+//! Every public capture that is at hand goes through every kind of switch: no panic, no lost frame.
+
+#![allow(clippy::unwrap_used, reason = "tests may panic, helpers of tests too")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lab::capture::{Capture, Record};
+use lab::config::SwitchFile;
+use lab::replay::{Replay, Summary};
+
+const SWITCHES: [&str; 4] = ["chip.toml", "chip-vlans.toml", "dot1q.toml", "openvswitch.toml"];
+
+#[test]
+fn every_capture_replays_and_the_counters_add_up() {
+    let mut replayed = 0;
+    for capture in captures() {
+        for switch in SWITCHES {
+            let out = tempfile::tempdir().unwrap();
+            let file = SwitchFile::read(&data(switch)).unwrap();
+            let port = file.build().names().next().unwrap().to_owned();
+            let inputs = [(port, capture.display().to_string())];
+            let summary = Replay { switch: &file, inputs: &inputs, out: Some(out.path()) }.run().unwrap();
+            adds_up(&summary, out.path());
+            replayed += 1;
+        }
+    }
+    println!("{replayed} replays");
+}
+
+fn adds_up(summary: &Summary, out: &Path) {
+    let switch = &summary.switch;
+    let frames: u64 = summary.inputs.iter().map(|input| input.frames).sum();
+    assert_eq!(switch.received, frames);
+    assert_eq!(switch.received, switch.forwarded + switch.filtered + switch.dropped);
+    assert_eq!(switch.filtered, switch.filters.values().sum::<u64>());
+    assert_eq!(switch.dropped, switch.drops.values().sum::<u64>());
+    for (name, port) in &switch.ports {
+        assert_eq!(port.rx_frames, port.forwarded + port.filtered + port.dropped, "port {name}");
+        assert_eq!(port.dropped, port.drops.values().sum::<u64>(), "port {name}");
+        let (mut written, mut bytes) = (0, 0);
+        let mut record = Record::default();
+        let mut file = Capture::open(&out.join(format!("{name}.pcap"))).unwrap();
+        while file.read(&mut record).unwrap() {
+            written += 1;
+            bytes += record.data.len() as u64;
+        }
+        assert_eq!((port.tx_frames, port.tx_bytes), (written, bytes), "port {name}");
+    }
+}
+
+/// The captures beside the repository, if they are there, and our own.
+fn captures() -> Vec<PathBuf> {
+    let mut found = vec![data("hello.pcap"), data("hello.pcapng")];
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures");
+    match fs::read_dir(&beside) {
+        Ok(entries) => found.extend(
+            entries
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.extension().is_some_and(|e| e == "pcap" || e == "pcapng")),
+        ),
+        Err(_) => println!("skipped: public captures not found"),
+    }
+    found
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
