@@ -12,4 +12,5 @@ pub mod mapping;
 pub mod observed;
 pub mod ovs;
 pub mod plan;
+pub mod sim;
 pub mod test_port;

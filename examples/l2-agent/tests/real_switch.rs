@@ -1,8 +1,6 @@
 //! The agent against a real Open vSwitch.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-mod support;
-
 use std::time::Duration;
 
 use l2_agent::agent::Agent;
@@ -10,7 +8,7 @@ use l2_agent::desired::{Desired, MacText};
 use l2_agent::ovs::OpenVSwitch;
 use l2_agent::plan::Status;
 use l2_agent::test_port::{Address, TestPort};
-use support::PrivateSwitch;
+use private_ovs::{Datapath, PrivateOvs, enter_namespaces};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -29,20 +27,28 @@ const NODE: &str = r#"
     ]
 "#;
 
-fn agent(switch: &PrivateSwitch) -> Agent<OpenVSwitch> {
+fn agent(switch: &PrivateOvs) -> Agent<OpenVSwitch> {
     Agent::new(OpenVSwitch::connect(&switch.socket()).unwrap().with_bridge_option("datapath_type", "dummy"))
 }
 
-fn plug(switch: &PrivateSwitch, number: u8) {
-    switch.vsctl(&format!(
-        "add-port br-int tap{number} -- set Interface tap{number} type=dummy external-ids:iface-id=p{number} \
-         external-ids:attached-mac=fa:16:3e:00:00:0{number} -- set Port tap{number} tag=4095 vlan_mode=trunk trunks=4095"
-    ));
+/// `ovs-vsctl` with arguments separated by blanks.
+fn vsctl(switch: &PrivateOvs, arguments: &str) -> String {
+    switch.vsctl(&arguments.split_whitespace().collect::<Vec<_>>())
 }
 
-fn node(switch: &PrivateSwitch) -> Desired {
+fn plug(switch: &PrivateOvs, number: u8) {
+    vsctl(
+        switch,
+        &format!(
+            "add-port br-int tap{number} -- set Interface tap{number} type=dummy external-ids:iface-id=p{number} \
+         external-ids:attached-mac=fa:16:3e:00:00:0{number} -- set Port tap{number} tag=4095 vlan_mode=trunk trunks=4095"
+        ),
+    );
+}
+
+fn node(switch: &PrivateOvs) -> Desired {
     for bridge in ["br-int", "br-ex", "br-eth1"] {
-        switch.vsctl(&format!("add-br {bridge} -- set Bridge {bridge} datapath_type=dummy fail_mode=secure"));
+        switch.add_bridge(bridge, &["fail_mode=secure"]);
     }
     (1..=3).for_each(|number| plug(switch, number));
     toml::from_str(NODE).unwrap()
@@ -50,17 +56,17 @@ fn node(switch: &PrivateSwitch) -> Desired {
 
 #[test]
 fn a_bare_switch_is_wired_and_a_second_agent_finds_nothing_to_do() {
-    let Some(switch) = PrivateSwitch::start() else { return };
+    let Some(switch) = PrivateOvs::start(Datapath::Dummy) else { return };
     let desired = node(&switch);
     let first = agent(&switch).converge(&desired, PATIENCE).unwrap();
     assert!(first.plan.is_done() && first.failing.is_empty(), "{first:#?}");
     for port in ["p1", "p2", "p3"] {
         assert_eq!(first.plan.status[port], Status::Up, "{port}");
     }
-    assert_eq!(switch.vsctl("get Port tap2 tag"), "2");
-    assert_eq!(switch.vsctl("get Port tap2 vlan_mode"), "[]");
-    assert_eq!(switch.vsctl("get Port tap2 other_config:segmentation_id"), "\"100\"");
-    assert_eq!(switch.vsctl("get Interface int-br-ex options:peer"), "phy-br-ex");
+    assert_eq!(vsctl(&switch, "get Port tap2 tag"), "2");
+    assert_eq!(vsctl(&switch, "get Port tap2 vlan_mode"), "[]");
+    assert_eq!(vsctl(&switch, "get Port tap2 other_config:segmentation_id"), "\"100\"");
+    assert_eq!(vsctl(&switch, "get Interface int-br-ex options:peer"), "phy-br-ex");
 
     // What the switch prints back is letter for letter what was sent, or this would differ.
     let second = agent(&switch).converge(&desired, PATIENCE).unwrap();
@@ -69,9 +75,9 @@ fn a_bare_switch_is_wired_and_a_second_agent_finds_nothing_to_do() {
 
 #[test]
 fn a_port_that_is_plugged_later_comes_up() {
-    let Some(switch) = PrivateSwitch::start() else { return };
+    let Some(switch) = PrivateOvs::start(Datapath::Dummy) else { return };
     let desired = node(&switch);
-    switch.vsctl("del-port tap1");
+    vsctl(&switch, "del-port tap1");
     let mut agent = agent(&switch);
     let before = agent.converge(&desired, PATIENCE).unwrap();
     assert_eq!(before.plan.status["p1"], Status::Down("no interface on br-int has iface-id p1".to_owned()));
@@ -83,7 +89,7 @@ fn a_port_that_is_plugged_later_comes_up() {
 
 #[test]
 fn a_restarted_switch_gets_its_flows_back() {
-    let Some(mut switch) = PrivateSwitch::start() else { return };
+    let Some(mut switch) = PrivateOvs::start(Datapath::Dummy) else { return };
     let desired = node(&switch);
     let mut agent = agent(&switch);
     agent.converge(&desired, PATIENCE).unwrap();
@@ -97,13 +103,12 @@ fn a_restarted_switch_gets_its_flows_back() {
 
 #[test]
 fn a_test_port_is_dead_until_it_is_bound_and_then_reaches_its_network_only() {
-    if !PrivateSwitch::enter_namespaces() {
+    if !enter_namespaces() {
         return;
     }
-    let Some(switch) = PrivateSwitch::start_userspace() else { return };
+    let Some(switch) = PrivateOvs::start(Datapath::Userspace) else { return };
     for bridge in ["br-int", "br-ex", "br-eth1"] {
-        switch
-            .vsctl(&format!("add-br {bridge} -- set Bridge {bridge} datapath_type=netdev fail_mode=secure"));
+        switch.add_bridge(bridge, &["fail_mode=secure"]);
     }
     let mut desired: Desired = toml::from_str(NODE).unwrap();
     desired.ports[1].network = "A".to_owned();
@@ -127,7 +132,7 @@ fn a_test_port_is_dead_until_it_is_bound_and_then_reaches_its_network_only() {
         port.delete(&mut database, "br-int").unwrap();
         port.delete(&mut database, "br-int").unwrap();
     }
-    assert_eq!(switch.vsctl("list-ports br-int"), "int-br-eth1\nint-br-ex");
+    assert_eq!(vsctl(&switch, "list-ports br-int"), "int-br-eth1\nint-br-ex");
 }
 
 fn test_port(number: u8) -> TestPort {
