@@ -7,6 +7,7 @@ mod database;
 mod decision;
 mod guard;
 mod presets;
+pub mod registers;
 mod rules;
 mod switch;
 
