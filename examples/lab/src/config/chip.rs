@@ -18,10 +18,10 @@ use core::ops::Range;
 
 use serde::Deserialize;
 use switch::fdb::{self, Ageing};
-use switch::{Database, ReservedAddresses, Rules};
+use switch::{Database, Rules};
 use toml::Spanned;
 use vlan_table::chip::{Config, Entry, Model, NonPvidScope, Table, TagOp, UnawareTags, UnknownVid};
-use vlan_table::{PortId, PortMask};
+use vlan_table::{PortId, PortMask, ReservedAddresses};
 
 use crate::device::Device;
 use crate::document::{self, Document, Seconds};
@@ -121,7 +121,7 @@ enum TagOpName {
 pub(super) struct Setup {
     table: Table,
     names: Vec<String>,
-    forward_reserved: bool,
+    reserved: ReservedAddresses,
     ageing: Ageing,
 }
 
@@ -135,7 +135,10 @@ impl Setup {
         Ok(Self {
             table: Table::new(draft.table).map_err(|e| document.fault(whole, e))?,
             names: draft.names,
-            forward_reserved: file.switch.get_ref().forward_reserved.unwrap_or(true),
+            reserved: match file.switch.get_ref().forward_reserved {
+                Some(false) => ReservedAddresses::RealtekDrop,
+                _ => ReservedAddresses::RealtekForward,
+            },
             ageing: super::ageing(document, file.switch.get_ref().ageing.as_ref(), Ageing::REALTEK)?,
         })
     }
@@ -148,7 +151,7 @@ impl Setup {
             _ => Database::direct_cam(config),
         };
         let rules = Rules::Chip(Box::new(self.table.clone()));
-        let switch = switch::Switch::new(rules, database, ReservedAddresses::realtek(self.forward_reserved));
+        let switch = switch::Switch::new(rules, database, self.reserved);
         Device::new(model.name, switch, self.names.clone())
     }
 }
@@ -159,7 +162,12 @@ impl Default for Setup {
         let model = Model::RTL8305SC;
         let table =
             Table::new(Config::new(model)).unwrap_or_else(|e| unreachable!("reset values are valid: {e}"));
-        Self { table, names: names(model), forward_reserved: true, ageing: Ageing::REALTEK }
+        Self {
+            table,
+            names: names(model),
+            reserved: ReservedAddresses::RealtekForward,
+            ageing: Ageing::REALTEK,
+        }
     }
 }
 

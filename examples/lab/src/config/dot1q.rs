@@ -21,10 +21,10 @@ use core::ops::Range;
 
 use serde::Deserialize;
 use switch::fdb::{Ageing, Config};
-use switch::{Database, ReservedAddresses, Rules};
+use switch::{Database, Rules};
 use toml::Spanned;
 use vlan_table::openvswitch::{self, PortConfig, PriorityTags, UnknownName, VidSet, VlanMode};
-use vlan_table::{EtherType, PortMask, TagVid, dot1q};
+use vlan_table::{EtherType, PortMask, ReservedAddresses, TagVid, dot1q};
 
 use crate::device::Device;
 use crate::document::{Document, Seconds};
@@ -137,8 +137,8 @@ impl Setup {
         let config = Config { ageing: self.ageing, ..Config::DEFAULT };
         let database = Database::hashed(self.fdb_size, SEED, config);
         let (model, reserved) = match self.rules {
-            Rules::OpenVSwitch(_) => ("dot1q, rules of Open vSwitch", ReservedAddresses::OPEN_VSWITCH),
-            _ => ("dot1q", ReservedAddresses::CUSTOMER_BRIDGE),
+            Rules::OpenVSwitch(_) => ("dot1q, rules of Open vSwitch", ReservedAddresses::OpenVSwitch),
+            _ => ("dot1q", ReservedAddresses::CustomerBridge),
         };
         Device::new(model, switch::Switch::new(self.rules.clone(), database, reserved), self.names.clone())
     }
