@@ -69,9 +69,10 @@ enum Goal {
 
 fn goal(desired: &Desired, wanted: &desired::Port, port: &Port, networks: &Networks) -> Goal {
     let attached_mac = port.external_ids.get("attached-mac").map(|mac| mac.to_ascii_lowercase());
-    if attached_mac.as_deref() != Some(&wanted.mac.0.to_string().to_ascii_lowercase()) {
-        let found = attached_mac.unwrap_or_else(|| "none".to_owned());
-        return Goal::Dead(format!("attached-mac is {found}, not {}", wanted.mac.0));
+    let mac = wanted.mac.0.to_string().to_ascii_lowercase();
+    if attached_mac.as_ref() != Some(&mac) {
+        let found = attached_mac.as_deref().unwrap_or("not set");
+        return Goal::Dead(format!("attached-mac is {found}, not {mac}"));
     }
     if !wanted.admin_state_up {
         return Goal::Dead("admin_state_up is false".to_owned());
