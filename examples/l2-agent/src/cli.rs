@@ -13,6 +13,7 @@ use l2_agent::desired::MacText;
     version,
     after_help = "\
 Examples:
+  l2-agent run --sim --desired node.toml
   l2-agent run --desired node.toml --ovs /run/openvswitch/db.sock
   l2-agent run --desired node.toml --ovs /run/openvswitch/db.sock --once --json
   l2-agent show --desired node.toml --ovs /run/openvswitch/db.sock"
@@ -112,6 +113,9 @@ pub(crate) struct SwitchArgs {
     /// Open vSwitch's database socket; its OpenFlow sockets stand beside it
     #[arg(long, value_name = "SOCKET", default_value = "/run/openvswitch/db.sock")]
     pub(crate) ovs: PathBuf,
+    /// A simulated node instead, with every desired port plugged; then tells who hears whom
+    #[arg(long, conflicts_with_all = ["ovs", "datapath_type"])]
+    pub(crate) sim: bool,
     /// Datapath of the bridges that the agent makes, such as netdev
     #[arg(long, value_name = "TYPE")]
     pub(crate) datapath_type: Option<String>,

@@ -3,6 +3,7 @@
 //! Input errors end with code 2; `run --once` and `show` end with 1 if a desired port is not up.
 
 mod cli;
+mod demo;
 mod output;
 
 use std::process::ExitCode;
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
+    if arguments.switch.sim {
+        return simulate(&arguments.switch);
+    }
     let mut desired = Watched::read(&arguments.switch.desired)?;
     let mut agent = Agent::new(connect(&arguments.switch)?);
     let patience = if arguments.once { arguments.patience() } else { Duration::ZERO };
@@ -61,9 +65,20 @@ fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Wires a simulated node and sends a broadcast from every port.
+fn simulate(arguments: &SwitchArgs) -> anyhow::Result<ExitCode> {
+    let desired = Desired::read(&arguments.desired)?;
+    let mut agent = Agent::new(demo::node(&desired)?);
+    let outcome = agent.converge(&desired, Duration::ZERO)?;
+    output::reports(&outcome, arguments.json)?;
+    output::reach(&demo::reach(agent.backend()), arguments.json)?;
+    Ok(verdict(&outcome))
+}
+
 fn show(arguments: &SwitchArgs) -> anyhow::Result<ExitCode> {
     let desired = Desired::read(&arguments.desired)?;
-    let observed = connect(arguments)?.observe()?;
+    let observed =
+        if arguments.sim { demo::node(&desired)?.observe()? } else { connect(arguments)?.observe()? };
     let plan = plan(&desired, &observed);
     output::show(&desired, &observed, &plan, arguments.json)?;
     Ok(if plan.status.values().all(|status| *status == Status::Up) {

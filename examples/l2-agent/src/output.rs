@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use crate::demo::Heard;
 use l2_agent::agent::Outcome;
 use l2_agent::desired::Desired;
 use l2_agent::observed::Observed;
@@ -17,7 +18,7 @@ pub(crate) fn reports(outcome: &Outcome, as_json: bool) -> io::Result<()> {
         if as_json {
             writeln!(out, "{}", json!({ "port": report.port, "status": state, "reason": why }))?;
         } else {
-            writeln!(out, "{:<36}  {state:<8}  {why}", report.port)?;
+            writeln!(out, "{}", format!("{:<36}  {state:<8}  {why}", report.port).trim_end())?;
         }
     }
     for (object, why) in &outcome.failing {
@@ -73,6 +74,32 @@ pub(crate) fn show(desired: &Desired, observed: &Observed, plan: &Plan, as_json:
             plan.ops.iter().try_for_each(|op| writeln!(out, "  {}", describe(op)))
         }
     }
+}
+
+/// Who hears a broadcast, and behind which tags.
+pub(crate) fn reach(heard: &[Heard], as_json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if !as_json {
+        writeln!(out, "\n{:<20}  heard by (with tags)", "broadcast from")?;
+    }
+    for heard in heard {
+        let by = heard.by.iter();
+        if as_json {
+            let by: Vec<_> = by.map(|(port, tags)| json!({ "port": port, "tags": tags })).collect();
+            writeln!(out, "{}", json!({ "from": heard.from, "heard_by": by }))?;
+        } else {
+            let by: Vec<_> = by
+                .map(
+                    |(port, tags)| {
+                        if tags.is_empty() { port.clone() } else { format!("{port} ({})", tags.join(" ")) }
+                    },
+                )
+                .collect();
+            let by = if by.is_empty() { "nobody".to_owned() } else { by.join(", ") };
+            writeln!(out, "{:<20}  {by}", heard.from)?;
+        }
+    }
+    out.flush()
 }
 
 fn interface<'a>(desired: &Desired, observed: &'a Observed, port: &str) -> &'a str {
