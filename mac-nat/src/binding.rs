@@ -1,5 +1,6 @@
 //! Bindings as data: what the engine works from, a snapshot keeps, and an exporter writes.
 
+use core::fmt;
 use core::time::Duration;
 
 use ipnet::IpNet;
@@ -67,4 +68,30 @@ pub enum Origin {
     Static,
     /// Seen in a frame from the owner's port.
     Learned,
+}
+
+/// Such as `203.0.113.11/32 at port 1, fa:16:3e:00:00:01 seen as 52:54:00:aa:00:01, static`.
+impl fmt::Display for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.net)?;
+        if self.vlans != Vlans::UNTAGGED {
+            write!(f, " in VLAN {}", self.vlans)?;
+        }
+        let (inside, wire) = (LowerCase(self.inside), LowerCase(self.wire));
+        write!(f, " at port {}, {inside} seen as {wire}, ", self.port)?;
+        match self.expires_in {
+            Some(left) => write!(f, "learned, {} s left", left.as_secs()),
+            None => f.write_str("static"),
+        }
+    }
+}
+
+/// A MAC as every tool of the field prints it.
+pub(crate) struct LowerCase(pub(crate) MacAddr6);
+
+impl fmt::Display for LowerCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0.into_array();
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
 }

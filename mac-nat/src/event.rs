@@ -1,10 +1,12 @@
 //! What happened, with old and new value.
 
+use core::fmt;
 use core::net::IpAddr;
 
 use macaddr::MacAddr6;
 use vlan_table::PortId;
 
+use crate::binding::LowerCase;
 use crate::{Binding, Vlans};
 
 /// Who has, or wants, an address.
@@ -89,4 +91,35 @@ pub enum Event {
         /// Whether the port's share is used up, not the whole table.
         quota: bool,
     },
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at port {}", LowerCase(self.mac), self.port)
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Learned(binding) => write!(f, "learned {binding}"),
+            Self::Moved { binding, from } => write!(f, "moved from {from}: {binding}"),
+            Self::Expired { addr, vlans, owner } => write!(f, "expired {addr} ({vlans}) of {owner}"),
+            Self::Conflict { addr, vlans, kept, refused } => {
+                write!(f, "conflict about {addr} ({vlans}): {kept} keeps it, not {refused}")
+            }
+            Self::Spoof { addr, vlans, by } => write!(f, "spoof of {addr} ({vlans}) by {by}"),
+            Self::ClaimedOutside { addr, vlans, owner, by } => {
+                let by = LowerCase(*by);
+                write!(f, "{by} outside claims {addr} ({vlans}) of {owner}")
+            }
+            Self::DuplicateMac { mac, known, also } => {
+                write!(f, "{} is at port {known} and at port {also}", LowerCase(*mac))
+            }
+            Self::Refused { addr, vlans, owner, quota } => {
+                let why = if *quota { "the port has its share" } else { "the table is full" };
+                write!(f, "no room for {addr} ({vlans}) of {owner}: {why}")
+            }
+        }
+    }
 }

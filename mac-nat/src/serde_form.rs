@@ -1,13 +1,13 @@
 //! The forms that people write, for types of others whose own serde form is numbers.
 
 pub(crate) mod mac {
-    use alloc::string::{String, ToString};
+    use alloc::string::String;
 
     use macaddr::MacAddr6;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     pub(crate) fn serialize<S: Serializer>(mac: &MacAddr6, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&mac.to_string().to_lowercase())
+        serializer.collect_str(&crate::binding::LowerCase(*mac))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MacAddr6, D::Error> {

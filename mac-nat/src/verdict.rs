@@ -193,6 +193,60 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Every counter by name, the sum of [`dropped`](Self::dropped) among them.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        // Taken apart by name, so that a new counter cannot be forgotten here.
+        let Self {
+            frames,
+            to_uplink,
+            to_host,
+            to_inside,
+            flooded,
+            held,
+            ref dropped,
+            learned,
+            moved,
+            expired,
+            refused_by_port,
+            refused_by_table,
+            refused_pending,
+            asked,
+            ask_suppressed,
+            refreshes,
+            announced,
+            conflict_copies,
+            released,
+            hold_lost,
+            transmit_lost,
+            events_lost,
+        } = *self;
+        [
+            ("frames", frames),
+            ("to_uplink", to_uplink),
+            ("to_host", to_host),
+            ("to_inside", to_inside),
+            ("flooded", flooded),
+            ("held", held),
+            ("dropped", dropped.total()),
+            ("learned", learned),
+            ("moved", moved),
+            ("expired", expired),
+            ("refused_by_port", refused_by_port),
+            ("refused_by_table", refused_by_table),
+            ("refused_pending", refused_pending),
+            ("asked", asked),
+            ("ask_suppressed", ask_suppressed),
+            ("refreshes", refreshes),
+            ("announced", announced),
+            ("conflict_copies", conflict_copies),
+            ("released", released),
+            ("hold_lost", hold_lost),
+            ("transmit_lost", transmit_lost),
+            ("events_lost", events_lost),
+        ]
+        .into_iter()
+    }
+
     pub(crate) fn count(&mut self, verdict: Verdict) {
         self.frames += 1;
         match verdict {

@@ -51,7 +51,7 @@ pub fn run(settings: &Settings, quiet: bool) -> Result<Status> {
         }
         while let Some(event) = gateway.event() {
             if !quiet {
-                eprintln!("{:.3} {event:?}", now.as_secs_f64());
+                eprintln!("{:.3} {event}", now.as_secs_f64());
             }
         }
         if signals.report.swap(false, Ordering::Relaxed) {
