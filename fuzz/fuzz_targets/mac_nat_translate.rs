@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use mac_nat::{Binding, Config, Guard, HostAddress, MacNat, Miss, Mode, Port, PortId, Side, Treatment, Verdict, Vlans};
+use mac_nat::{
+    Binding, Config, Guard, HostAddress, MacNat, Miss, Mode, Port, PortId, Side, Treatment, Verdict, Vlans,
+};
 
 const E: [u8; 6] = [0x52, 0x54, 0, 0xAA, 0, 1];
 const V: [u8; 6] = [0xFA, 0x16, 0x3E, 0, 0, 1];
@@ -21,7 +23,8 @@ fuzz_target!(|input: (u8, Vec<(u8, u16, Vec<u8>)>)| {
         now += Duration::from_millis(u64::from(time));
         // Most of the interesting frames are between known addresses.
         if side & 0x10 != 0 && frame.len() >= 12 {
-            let (dst, src) = if side & 3 < 2 { ([0, 7, 0xB4, 0, 0, 2], V) } else { (E, [0, 7, 0xB4, 0, 0, 2]) };
+            let (dst, src) =
+                if side & 3 < 2 { ([0, 7, 0xB4, 0, 0, 2], V) } else { (E, [0, 7, 0xB4, 0, 0, 2]) };
             frame[..6].copy_from_slice(&dst);
             frame[6..12].copy_from_slice(&src);
         }
@@ -59,8 +62,9 @@ fn config(options: u8) -> Config {
     config.ports = [0, 1].map(|id| Port::new(PortId::new(id).expect("small"))).into();
     config.ports[1].wire = Some(wire.into());
     let (v4, v6): (IpAddr, IpAddr) = ([203, 0, 113, 11].into(), [0x2001, 0xDB8, 1, 0, 0, 0, 0, 0x11].into());
-    config.bindings =
-        [v4, v6].map(|addr| Binding::fixed(addr, PortId::new(0).expect("small"), V.into(), wire.into())).into();
+    config.bindings = [v4, v6]
+        .map(|addr| Binding::fixed(addr, PortId::new(0).expect("small"), V.into(), wire.into()))
+        .into();
     config.host.addresses = vec![HostAddress { addr: [198, 51, 100, 10].into(), vlans: Vlans::UNTAGGED }];
     if options & 2 != 0 {
         config.policy.miss = Miss::Hold;
