@@ -17,6 +17,7 @@
 use macaddr::MacAddr6;
 use vlan_table::{PortId, PortMask, Tag};
 
+use crate::ParseError;
 use crate::registers::{PortHalves, ProtocolControl, Reset, mac_from_words, mac_to_words};
 use crate::wire::{
     Access, AuthKey, BROADCAST, ChipId, Frame, FrameView, HelloReply, MIN_LEN, Message, Op, RegisterAddress,
@@ -218,6 +219,7 @@ impl Device {
                     if for_all { Verdict::AnswerAndRelay(answer) } else { Verdict::Answer(answer) }
                 }
             },
+            Err(ParseError::NotOurs { .. }) => Verdict::Relay,
             Err(_) if frame.starts_with(self.now.mac.as_ref()) => Verdict::Drop(DropReason::Malformed),
             Err(_) => Verdict::Relay,
         };

@@ -264,6 +264,13 @@ fn a_cut_frame_for_us_is_dropped_and_for_others_relayed() {
     assert_eq!(bench.hears_bytes(0, &to_all[..20]), Said::Relay);
 }
 
+#[test]
+fn another_protocol_is_relayed_even_if_it_is_for_us() {
+    let mut bytes = padded(common::R2, 60);
+    bytes[..6].copy_from_slice(SWITCH.as_ref());
+    assert_eq!(Bench::new().hears_bytes(0, &bytes), Said::Relay);
+}
+
 /// Corner case 10.
 #[test]
 fn nobody_answers_to_a_group_address_or_to_zero() {

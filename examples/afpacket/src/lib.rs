@@ -63,6 +63,14 @@ impl Interface {
         self.mac
     }
 
+    /// Whether the interface is up and its cable is plugged in.
+    ///
+    /// # Errors
+    /// What `ioctl(2)` says, such as `ENODEV` when the interface is gone.
+    pub fn has_carrier(&self) -> io::Result<bool> {
+        sys::has_carrier(self.socket.as_fd(), &self.name)
+    }
+
     /// Receives one frame into `buffer[headroom..]`; `None` if none is waiting.
     ///
     /// The frame stands at the returned range, which starts at `headroom`, or [`TAG_ROOM`] bytes

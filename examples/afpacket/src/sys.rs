@@ -65,6 +65,22 @@ pub(crate) fn hardware_address(socket: BorrowedFd<'_>) -> io::Result<[u8; 6]> {
     Ok([a, b, c, d, e, f])
 }
 
+/// Whether the interface of this name is up and its cable is plugged in.
+pub(crate) fn has_carrier(socket: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
+    // SAFETY: all-zero is a valid value of this C structure.
+    let mut request = unsafe { zeroed::<libc::ifreq>() };
+    // The last byte stays zero: a name that was opened is shorter.
+    let room = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(room)) {
+        *to = from as libc::c_char;
+    }
+    // SAFETY: the request reads the name and writes the flags of `request`, which is live.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request) })?;
+    // SAFETY: the call succeeded, so it wrote the flags.
+    let flags = c_int::from(unsafe { request.ifr_ifru.ifru_flags });
+    Ok(flags & libc::IFF_UP != 0 && flags & libc::IFF_RUNNING != 0)
+}
+
 /// Receives one frame; beside its length, the VLAN tag that the kernel took out of it.
 pub(crate) fn receive(socket: BorrowedFd<'_>, room: &mut [u8]) -> io::Result<(usize, Option<[u8; 4]>)> {
     /// Enough for one `tpacket_auxdata` message, aligned as control messages want it.
