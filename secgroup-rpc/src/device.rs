@@ -1,6 +1,6 @@
 //! Devices: the ports of one host whose packets an agent filters.
 
-use alloc::{borrow::Cow, boxed::Box, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, string::ToString, vec::Vec};
 use core::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -107,12 +107,22 @@ impl Device {
     /// Sorts what is a set: addresses, pairs, groups and own rules.
     pub(crate) fn normalize(&mut self) {
         self.fixed_ips.sort_as_set();
-        self.pairs.sort_unstable();
-        self.pairs.dedup();
+        crate::members::sort_as_set(&mut self.pairs);
         self.groups.sort_as_set();
         if let Some(rules) = &mut self.own_rules {
             rules.sort_unstable();
         }
+        if self.name.as_deref().is_some_and(|name| *name == *self.id.to_string()) {
+            self.name = None;
+        }
+    }
+
+    pub(crate) fn is_normalized(&self) -> bool {
+        self.fixed_ips.is_sorted_by(|a, b| a < b)
+            && self.pairs.is_sorted_by(|a, b| a < b)
+            && self.groups.is_sorted_by(|a, b| a < b)
+            && self.own_rules.as_ref().is_none_or(|rules| rules.is_sorted())
+            && self.name.as_deref().is_none_or(|name| *name != *self.id.to_string())
     }
 }
 

@@ -88,6 +88,18 @@ impl Info {
         Legacy { devices: self.devices.iter().map(entry).collect() }
     }
 
+    /// How many rules [`Info::to_legacy`] makes, at most; saturates. O(devices x rules).
+    pub(crate) fn legacy_rules(&self) -> usize {
+        let of_rule = |rule: &Rule| match rule.remote {
+            None => 1,
+            Some(remote) => self.member_set(remote.id()).map_or(0, MemberSet::len),
+        };
+        let of_group = |group: &Group| group.rules.iter().map(of_rule).fold(0, usize::saturating_add);
+        let by_group: BTreeMap<Uuid, usize> = self.groups.iter().map(|g| (g.id, of_group(g))).collect();
+        let groups = self.devices.iter().flat_map(|device| &*device.groups);
+        groups.filter_map(|id| by_group.get(id)).fold(0, |sum, rules| sum.saturating_add(*rules))
+    }
+
     fn group_rules<'a>(&'a self, group: &'a Group, device: &'a Device) -> impl Iterator<Item = Rule> + 'a {
         group.rules.iter().flat_map(move |rule| {
             let database = Rule { stateful: None, group: Some(group.id), ..rule.clone() };

@@ -68,6 +68,16 @@ impl Info {
         sort_by_id(&mut self.members, |set| set.id);
     }
 
+    /// True if every list is in the canonical order.
+    pub(crate) fn is_normalized(&self) -> bool {
+        self.devices.is_sorted_by(|a, b| a.id < b.id)
+            && self.groups.is_sorted_by(|a, b| a.id < b.id)
+            && self.members.is_sorted_by(|a, b| a.id < b.id)
+            && self.devices.iter().all(Device::is_normalized)
+            && self.groups.iter().all(|group| group.rules.is_sorted())
+            && self.members.iter().all(MemberSet::is_normalized)
+    }
+
     /// Drops what a filter does not need: every unknown or unused key.
     pub fn strip(&mut self) {
         self.patch.clear();

@@ -10,6 +10,8 @@ pub struct Limits {
     pub depth: usize,
     /// Members of all groups together, after decoding: a few bytes can say "all of 10.0.0.0/8".
     pub members: usize,
+    /// Rules of all groups together, after decoding: groups may share a list.
+    pub rules: usize,
     /// JSON values (unknown keys, envelopes, pushes), after decoding.
     pub values: usize,
     /// Bytes of text in those values, after decoding.
@@ -18,6 +20,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 64, members: 1 << 22, values: 1 << 24, text: 1 << 28 }
+        Self { depth: 64, members: 1 << 22, rules: 1 << 20, values: 1 << 24, text: 1 << 28 }
     }
 }

@@ -49,6 +49,12 @@ impl<A: Copy + Ord + Into<IpAddr>> Members<A> {
         self.addresses.iter().map(bare).chain(self.others.iter().copied())
     }
 
+    fn is_normalized(&self, family: Family) -> bool {
+        self.addresses.is_sorted_by(|a, b| a < b)
+            && self.others.is_sorted_by(|a, b| a < b)
+            && self.others.iter().all(|member| is_other(member, family))
+    }
+
     fn normalize(&mut self) {
         sort_as_set(&mut self.addresses);
         sort_as_set(&mut self.others);
@@ -122,7 +128,33 @@ impl MemberSet {
         }
     }
 
+    pub(crate) fn is_normalized(&self) -> bool {
+        self.v4.as_ref().is_none_or(|v4| v4.is_normalized(Family::V4))
+            && self.v6.as_ref().is_none_or(|v6| v6.is_normalized(Family::V6))
+    }
+
+    /// Moves members to the list that they belong to.
+    fn refile(&mut self) {
+        let mut stray = Vec::new();
+        let mut sort_out = |others: &mut Vec<Member>, family| {
+            if !others.iter().all(|member| is_other(member, family)) {
+                let (kept, other): (Vec<_>, Vec<_>) =
+                    others.drain(..).partition(|member| is_other(member, family));
+                *others = kept;
+                stray.extend(other);
+            }
+        };
+        if let Some(v4) = &mut self.v4 {
+            sort_out(&mut v4.others, Family::V4);
+        }
+        if let Some(v6) = &mut self.v6 {
+            sort_out(&mut v6.others, Family::V6);
+        }
+        stray.into_iter().for_each(|member| self.push(member));
+    }
+
     pub(crate) fn normalize(&mut self) {
+        self.refile();
         if let Some(v4) = &mut self.v4 {
             v4.normalize();
         }
@@ -130,6 +162,12 @@ impl MemberSet {
             v6.normalize();
         }
     }
+}
+
+/// True if `member` belongs to the others of `family`: no bare address, and of that family.
+fn is_other(member: &Member, family: Family) -> bool {
+    let bare = matches!(member, Member { address: IpSpec::Host(_), mac: None });
+    !bare && member.address.family() == family
 }
 
 /// Sorts and drops repeated items, if that is not done yet.

@@ -62,7 +62,6 @@ impl Protocol {
     /// ICMPv6, by the name that Neutron stores.
     pub const IPV6_ICMP: Self = Self(259);
     /// How many codes there are: `code()` is below this.
-    #[cfg_attr(not(test), allow(dead_code))]
     pub(crate) const CODES: u16 = 256 + NAMES.len() as u16;
 
     /// The protocol written as this number.
@@ -89,13 +88,11 @@ impl Protocol {
     }
 
     /// Numbers as themselves, then names from 256 on in the order of the format.
-    #[cfg_attr(not(test), allow(dead_code))]
     pub(crate) const fn code(self) -> u16 {
         self.0
     }
 
     /// The protocol with this code.
-    #[cfg_attr(not(test), allow(dead_code))]
     pub(crate) const fn from_code(code: u16) -> Option<Self> {
         if code < Self::CODES { Some(Self(code)) } else { None }
     }

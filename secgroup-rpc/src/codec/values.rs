@@ -7,13 +7,13 @@ use alloc::{
     boxed::Box,
     collections::BTreeMap,
     string::{String, ToString},
-    vec,
     vec::Vec,
 };
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
     DecodeError,
+    ids::{pack_v4, unpack_v4},
     range::{self, Odds},
 };
 use crate::{Limits, Object, Patch, Uuid, Value, dictionary, value::Float};
@@ -146,13 +146,22 @@ struct Model {
     key_forms: [Odds; 8],
 }
 
-/// The slot of the outermost value.
+/// The slot of values on their own.
 const ROOT: usize = 0;
+
+/// What a patch belongs to; the number is that of its slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Message = 1,
+    Device = 2,
+    Rule = 3,
+    Members = 4,
+}
 
 impl Model {
     fn new() -> Self {
         Self {
-            slots: vec![Slot::new()],
+            slots: (0..=4).map(|_| Slot::new()).collect(),
             texts: Vec::new(),
             numbers: BTreeMap::new(),
             index: Number::NEW,
@@ -270,17 +279,6 @@ const fn form_bits(form: u32) -> u32 {
     }
 }
 
-/// The 122 random bits of a version-4 UUID.
-fn pack_v4(id: Uuid) -> u128 {
-    let bits = id.bits();
-    bits >> 80 << 74 | (bits >> 64 & 0xFFF) << 62 | bits & ((1 << 62) - 1)
-}
-
-fn unpack_v4(bits: u128) -> Uuid {
-    let high = bits >> 74 << 80 | 4 << 76 | (bits >> 62 & 0xFFF) << 64;
-    Uuid::from_bits(high | 2 << 62 | bits & ((1 << 62) - 1))
-}
-
 fn mac_bits(mac: macaddr::MacAddr6) -> u64 {
     mac.into_array().into_iter().fold(0, |bits, byte| bits << 8 | u64::from(byte))
 }
@@ -309,6 +307,11 @@ impl Encoder {
     /// Writes a value on its own.
     pub(super) fn value(&mut self, value: &Value) {
         self.put(ROOT, Some(value));
+    }
+
+    /// Writes a patch; an absent member is a value of its own kind.
+    pub(super) fn patch(&mut self, place: Place, patch: &Patch) {
+        self.object(place as usize, patch.iter().map(|(key, value)| (key.as_str(), value.as_ref())));
     }
 
     fn put(&mut self, at: usize, value: Option<&Value>) {
@@ -438,6 +441,11 @@ impl<'a> Decoder<'a> {
     pub(super) fn value(&mut self) -> Decode<Value> {
         let at = self.from.position();
         self.take(ROOT, 0)?.ok_or(DecodeError::Invalid { what: "an absent value", at })
+    }
+
+    /// Reads a patch.
+    pub(super) fn patch(&mut self, place: Place) -> Decode<Patch> {
+        self.object(place as usize, 0)
     }
 
     /// Ends reading.

@@ -9,6 +9,7 @@ mod text;
 #[cfg(feature = "json")]
 pub use text::{read_json, read_value, to_json, write_value};
 
+pub(crate) use read::owner;
 pub(crate) use write::mac_text;
 
 use crate::Value;

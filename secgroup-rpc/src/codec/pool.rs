@@ -1,0 +1,341 @@
+//! The addresses of a message, each once: members, groups and devices refer to them by position.
+//!
+//! Addresses share prefixes, so they go in blocks: for IPv4 by /16 or /24, whichever comes out
+//! smaller; for IPv6 by /64, with addresses made from MACs (RFC 4291, appendix A) apart by vendor.
+
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+use super::{
+    DecodeError,
+    bits::{Reader, Writer},
+    set::{self, Set},
+};
+
+/// Where an IPv6 address stands among others: prefix, then whether and of which vendor its suffix is
+/// made from a MAC, then the rest.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Key6 {
+    prefix: u64,
+    /// The first three bytes of the MAC that the suffix is made from.
+    vendor: Option<u32>,
+    /// The last three bytes of that MAC, or the whole suffix.
+    rest: u64,
+}
+
+impl Key6 {
+    pub(super) fn of(address: Ipv6Addr) -> Self {
+        let bits = address.to_bits();
+        let (prefix, suffix) = ((bits >> 64) as u64, bits as u64);
+        if suffix >> 24 & 0xFFFF == 0xFFFE {
+            let vendor = (suffix >> 40) as u32 ^ 0x02_0000;
+            return Self { prefix, vendor: Some(vendor), rest: suffix & 0xFF_FFFF };
+        }
+        Self { prefix, vendor: None, rest: suffix }
+    }
+
+    fn address(self) -> Ipv6Addr {
+        let suffix = match self.vendor {
+            Some(vendor) => u64::from(vendor ^ 0x02_0000) << 40 | 0xFFFE << 24 | self.rest,
+            None => self.rest,
+        };
+        Ipv6Addr::from_bits(u128::from(self.prefix) << 64 | u128::from(suffix))
+    }
+
+    /// The MAC that the suffix is made from.
+    pub(super) fn mac(self) -> Option<u64> {
+        self.vendor.map(|vendor| u64::from(vendor) << 24 | self.rest)
+    }
+}
+
+/// The vendor prefix that Neutron gives ports by default (`base_mac`).
+pub(super) const BASE_VENDOR: u32 = 0xFA_163E;
+
+/// Writes `addresses`, which ascend strictly.
+pub(super) fn write_v4(to: &mut Writer, addresses: &[Ipv4Addr]) {
+    let blocks24 = addresses.chunk_by(|a, b| a.to_bits() >> 8 == b.to_bits() >> 8).count();
+    // Small blocks pay if they are well filled; where they are not, trying is a waste.
+    if blocks24 * 8 <= addresses.len() && !addresses.is_empty() {
+        let cost = |low| {
+            let mut trial = Writer::default();
+            write_blocks_v4(&mut trial, addresses, low);
+            trial.position()
+        };
+        let small = cost(8) < cost(16);
+        to.bit(small);
+        write_blocks_v4(to, addresses, if small { 8 } else { 16 });
+    } else {
+        to.bit(false);
+        write_blocks_v4(to, addresses, 16);
+    }
+}
+
+fn write_blocks_v4(to: &mut Writer, addresses: &[Ipv4Addr], low: u32) {
+    let prefix = |address: &Ipv4Addr| address.to_bits() >> low;
+    let blocks = || addresses.chunk_by(|a, b| prefix(a) == prefix(b));
+    to.count(blocks().count());
+    let mut last = None;
+    for block in blocks() {
+        let prefix = block.first().map_or(0, prefix);
+        match last {
+            None => to.bits(prefix.into(), 32 - low),
+            Some(last) => to.number(u64::from(prefix - last) - 1),
+        }
+        last = Some(prefix);
+        let rest: Vec<u64> = block.iter().map(|a| u64::from(a.to_bits() & ((1 << low) - 1))).collect();
+        write_block(to, &rest, |to, value| to.bits(value, low));
+    }
+}
+
+/// Count, first, distance to the last, and the set of what lies between.
+fn write_block(to: &mut Writer, values: &[u64], put: impl Fn(&mut Writer, u64)) {
+    to.number(values.len() as u64 - 1);
+    let [first, inner @ .., last] = values else {
+        return values.iter().for_each(|&only| put(to, only));
+    };
+    put(to, *first);
+    put(to, last - first - 1);
+    let inner: Vec<u64> = inner.iter().map(|value| value - first - 1).collect();
+    set::write_counted(to, &inner, last - first - 1);
+}
+
+/// Writes `addresses`, whose keys ascend strictly.
+pub(super) fn write_v6(to: &mut Writer, addresses: &[Key6]) {
+    let blocks = || addresses.chunk_by(|a, b| (a.prefix, a.vendor) == (b.prefix, b.vendor));
+    to.count(blocks().count());
+    let mut last = None;
+    for block in blocks() {
+        let Some(first) = block.first() else { continue };
+        if let Some(last) = last {
+            to.bit(last == first.prefix);
+        }
+        if last != Some(first.prefix) {
+            to.bits(first.prefix, 64);
+        }
+        last = Some(first.prefix);
+        to.bit(first.vendor.is_some());
+        if let Some(vendor) = first.vendor {
+            to.bit(vendor == BASE_VENDOR);
+            if vendor != BASE_VENDOR {
+                to.bits(vendor.into(), 24);
+            }
+        }
+        let rest: Vec<u64> = block.iter().map(|key| key.rest).collect();
+        write_block(to, &rest, |to, value| match first.vendor {
+            Some(_) => to.bits(value, 24),
+            None => to.number(value),
+        });
+    }
+}
+
+/// One block being read: the first value, then what lies between, then the last.
+#[derive(Clone, Debug)]
+struct Block<'a> {
+    first: Option<u64>,
+    base: u64,
+    inner: Set<'a>,
+    last: Option<u64>,
+}
+
+impl<'a> Block<'a> {
+    fn read(
+        mut reader: Reader<'a>,
+        limit: u64,
+        take: impl Fn(&mut Reader<'a>) -> u64,
+    ) -> Result<Self, DecodeError> {
+        let count = reader.number().saturating_add(1);
+        let first = take(&mut reader);
+        if count == 1 {
+            let inner = Set::read_counted(reader, 0, 0)?;
+            return Ok(Self { first: Some(first), base: 0, inner, last: None });
+        }
+        let between = take(&mut reader);
+        let last = first.checked_add(between).and_then(|last| last.checked_add(1));
+        let last = last.filter(|last| *last <= limit);
+        let last = last.ok_or_else(|| reader.invalid("an address beyond its block"))?;
+        let inner = Set::read_counted(reader, count - 2, between)?;
+        Ok(Self { first: Some(first), base: first + 1, inner, last: Some(last) })
+    }
+
+    fn next(&mut self) -> Option<u64> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        match self.inner.next() {
+            Some(value) => Some(self.base.saturating_add(value)),
+            None => self.last.take(),
+        }
+    }
+}
+
+/// The IPv4 addresses of a message, in order of position.
+#[derive(Clone, Debug)]
+pub(super) struct Pool4<'a> {
+    low: u32,
+    blocks_left: usize,
+    prefix: Option<u64>,
+    block: Block<'a>,
+}
+
+impl<'a> Pool4<'a> {
+    pub(super) fn read(mut reader: Reader<'a>) -> Result<Self, DecodeError> {
+        let low = if reader.bit() { 8 } else { 16 };
+        let blocks_left = reader.count(8)?;
+        let block = Block { first: None, base: 0, inner: Set::read_counted(reader, 0, 0)?, last: None };
+        Ok(Self { low, blocks_left, prefix: None, block })
+    }
+
+    /// Goes on to the next block; false if there is none.
+    fn advance(&mut self) -> Result<bool, DecodeError> {
+        let mut reader = self.block.inner.clone().end()?;
+        if self.blocks_left == 0 {
+            return Ok(false);
+        }
+        self.blocks_left -= 1;
+        let prefix = match self.prefix {
+            None => reader.bits(32 - self.low),
+            Some(last) => last.saturating_add(reader.number()).saturating_add(1),
+        };
+        if prefix >> (32 - self.low) != 0 {
+            return Err(reader.invalid("an IPv4 block beyond 255.255.255.255"));
+        }
+        self.prefix = Some(prefix);
+        let low = self.low;
+        self.block = Block::read(reader, (1 << low) - 1, |reader| reader.bits(low))?;
+        Ok(true)
+    }
+
+    /// Gives every remaining address to `put`, and returns the reader after the pool.
+    pub(super) fn drain(
+        mut self,
+        mut put: impl FnMut(Ipv4Addr) -> Result<(), DecodeError>,
+    ) -> Result<Reader<'a>, DecodeError> {
+        loop {
+            let base = (self.prefix.unwrap_or(0) << self.low) as u32;
+            while let Some(rest) = self.block.next() {
+                put(Ipv4Addr::from_bits(base | rest as u32))?;
+            }
+            if !self.advance()? {
+                return self.block.inner.end();
+            }
+        }
+    }
+}
+
+/// The IPv6 addresses of a message, in order of position.
+#[derive(Clone, Debug)]
+pub(super) struct Pool6<'a> {
+    blocks_left: usize,
+    prefix: Option<u64>,
+    vendor: Option<u32>,
+    block: Block<'a>,
+}
+
+impl<'a> Pool6<'a> {
+    pub(super) fn read(mut reader: Reader<'a>) -> Result<Self, DecodeError> {
+        let blocks_left = reader.count(8)?;
+        let block = Block { first: None, base: 0, inner: Set::read_counted(reader, 0, 0)?, last: None };
+        Ok(Self { blocks_left, prefix: None, vendor: None, block })
+    }
+
+    fn advance(&mut self) -> Result<bool, DecodeError> {
+        let mut reader = self.block.inner.clone().end()?;
+        if self.blocks_left == 0 {
+            return Ok(false);
+        }
+        self.blocks_left -= 1;
+        let same = self.prefix.is_some() && reader.bit();
+        if !same {
+            self.prefix = Some(reader.bits(64));
+        }
+        self.vendor = reader.bit().then(|| if reader.bit() { BASE_VENDOR } else { reader.bits(24) as u32 });
+        self.block = match self.vendor {
+            Some(_) => Block::read(reader, 0xFF_FFFF, |reader| reader.bits(24))?,
+            None => Block::read(reader, u64::MAX, Reader::number)?,
+        };
+        Ok(true)
+    }
+
+    /// Gives every remaining address to `put`, and returns the reader after the pool.
+    pub(super) fn drain(
+        mut self,
+        mut put: impl FnMut(Ipv6Addr) -> Result<(), DecodeError>,
+    ) -> Result<Reader<'a>, DecodeError> {
+        loop {
+            let (prefix, vendor) = (self.prefix.unwrap_or(0), self.vendor);
+            while let Some(rest) = self.block.next() {
+                put(Key6 { prefix, vendor, rest }.address())?;
+            }
+            if !self.advance()? {
+                return self.block.inner.end();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::btree_set, prelude::*};
+
+    fn round_trip_v4(addresses: &[Ipv4Addr]) -> usize {
+        let mut writer = Writer::default();
+        write_v4(&mut writer, addresses);
+        let size = writer.position();
+        writer.bits(5, 3);
+        let bytes = writer.finish();
+        let mut read = Vec::new();
+        let pool = Pool4::read(Reader::new(&bytes, 0)).unwrap();
+        let mut end = pool
+            .drain(|address| {
+                read.push(address);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(read, addresses);
+        assert_eq!(end.bits(3), 5);
+        size
+    }
+
+    proptest! {
+        #[test]
+        fn ipv4_pools_survive(bits in btree_set(any::<u32>(), 0..50), near in btree_set(0u32..2000, 0..300)) {
+            let all: alloc::collections::BTreeSet<_> =
+                bits.into_iter().chain(near.into_iter().map(|low| 0x0A00_0000 + low)).collect();
+            round_trip_v4(&all.into_iter().map(Ipv4Addr::from_bits).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn ipv6_pools_survive(
+            bits in btree_set(any::<u128>(), 0..20),
+            low in btree_set(0u128..5000, 0..50),
+            macs in btree_set(0u64..1 << 48, 0..50),
+        ) {
+            let prefix = 0x2001_0DB8_u128 << 96;
+            let made = |mac: u64| {
+                let suffix = (mac >> 24 ^ 0x02_0000) << 40 | 0xFFFE << 24 | (mac & 0xFF_FFFF);
+                prefix | u128::from(suffix)
+            };
+            let all = bits.into_iter().chain(low.into_iter().map(|low| prefix | low));
+            let all = all.chain(macs.into_iter().map(made)).map(Ipv6Addr::from_bits);
+            let mut keys: Vec<_> = all.map(Key6::of).collect();
+            keys.sort();
+            keys.dedup();
+            let mut writer = Writer::default();
+            write_v6(&mut writer, &keys);
+            writer.bits(5, 3);
+            let bytes = writer.finish();
+            let mut read = Vec::new();
+            let pool = Pool6::read(Reader::new(&bytes, 0)).unwrap();
+            let mut end = pool.drain(|address| { read.push(Key6::of(address)); Ok(()) }).unwrap();
+            prop_assert_eq!(read, keys);
+            prop_assert_eq!(end.bits(3), 5);
+        }
+    }
+
+    #[test]
+    fn a_filled_subnet_is_a_few_bytes() {
+        let subnet: Vec<_> = (1..=250).map(|host| Ipv4Addr::new(192, 0, 2, host)).collect();
+        assert!(round_trip_v4(&subnet) <= 64);
+    }
+}

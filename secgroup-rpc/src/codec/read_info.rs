@@ -1,0 +1,385 @@
+//! Reading an owned [`Info`].
+
+use alloc::{
+    borrow::Cow,
+    boxed::Box,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use macaddr::MacAddr6;
+
+use super::{
+    DecodeError,
+    bits::Reader,
+    column::Column,
+    layout::{self, Devices, Layout, RawDevice, RawName, Sink, Tables},
+    macs::{self, VendorTable},
+    pool::Key6,
+    rules::RuleList,
+    texts,
+    write_info::{name, symmetric_difference},
+};
+use crate::{
+    AddressPair, CallVersion, Device, Family, Group, Info, IpSpec, Limits, Member, MemberSet, Members, Rule,
+    Uuid,
+};
+
+type Decode<T> = Result<T, DecodeError>;
+/// The MAC that each address of a pool leads one to expect.
+type Expected = Vec<Option<MacAddr6>>;
+
+/// Reads a message without its patches, and returns the bytes after it.
+pub(super) fn read<'a>(reader: Reader<'a>, limits: &Limits) -> Decode<(Info, &'a [u8])> {
+    let mut owned = Owned { limits: *limits, ..Owned::default() };
+    let layout = Layout::read(reader, &mut owned)?;
+    let version = if layout.is_v1_2 { CallVersion::V1_2 } else { CallVersion::V1_3 };
+    let mut info = Info { version, ..Info::default() };
+    info.devices = owned.devices(layout.devices.clone())?;
+    let mut lists = layout.group_lists.clone();
+    while let Some((at, list, _)) = lists.next()? {
+        let id = owned.group_id(at, list.reader)?;
+        info.groups.push(Group { id, rules: owned.rules(list, Some(id))? });
+    }
+    let (members, rest) = owned.members(&layout, lists.end()?)?;
+    info.members = members;
+    Ok((info, rest.rest()?))
+}
+
+/// The tables of a message, and what the limits still allow.
+#[derive(Default)]
+struct Owned {
+    groups: Vec<Uuid>,
+    pool4: Vec<Ipv4Addr>,
+    pool6: Vec<Ipv6Addr>,
+    limits: Limits,
+    members: usize,
+    rules: usize,
+}
+
+impl Tables for Owned {
+    fn group(&mut self, id: Uuid) {
+        self.groups.push(id);
+    }
+
+    fn address4(&mut self, address: Ipv4Addr) -> Decode<()> {
+        self.spend_members(1)?;
+        self.pool4.push(address);
+        Ok(())
+    }
+
+    fn address6(&mut self, address: Ipv6Addr) -> Decode<()> {
+        self.spend_members(1)?;
+        self.pool6.push(address);
+        Ok(())
+    }
+}
+
+impl Owned {
+    fn spend_members(&mut self, count: usize) -> Decode<()> {
+        self.members = self.members.saturating_add(count);
+        if self.members > self.limits.members {
+            return Err(DecodeError::Limit { what: "members", limit: self.limits.members });
+        }
+        Ok(())
+    }
+
+    fn group_id(&self, at: usize, reader: Reader<'_>) -> Decode<Uuid> {
+        self.groups.get(at).copied().ok_or_else(|| reader.invalid("a reference to no group"))
+    }
+
+    fn rules(&mut self, mut list: RuleList<'_>, own: Option<Uuid>) -> Decode<Vec<Rule>> {
+        self.rules = self.rules.saturating_add(list.len());
+        if self.rules > self.limits.rules {
+            return Err(DecodeError::Limit { what: "rules", limit: self.limits.rules });
+        }
+        let mut rules = Vec::with_capacity(list.len());
+        while let Some(raw) = list.next()? {
+            let rule = raw.rule(own, |at| self.groups.get(at).copied());
+            rules.push(rule.ok_or_else(|| list.reader.invalid("a reference to no group"))?);
+        }
+        if !rules.is_sorted() {
+            rules.sort_unstable();
+        }
+        Ok(rules)
+    }
+
+    fn devices(&mut self, mut raw: Devices<'_>) -> Decode<Vec<Device>> {
+        let mut owners = Vec::new();
+        let (count, mut reader) = raw.owners;
+        for _ in 0..count {
+            owners.push(crate::neutron::owner(&texts::read(&mut reader)?.to_box()?));
+        }
+        let networks: Vec<Uuid> = raw.networks.clone().collect();
+        let mut devices = Vec::with_capacity(raw.len());
+        while let Some(device) = raw.next()? {
+            devices.push(self.device(&device, &raw, &owners, &networks)?);
+        }
+        Ok(devices)
+    }
+
+    fn device(
+        &mut self,
+        raw: &RawDevice<'_>,
+        devices: &Devices<'_>,
+        owners: &[Cow<'static, str>],
+        networks: &[Uuid],
+    ) -> Decode<Device> {
+        let beyond = || raw.v4.reader.invalid("a reference beyond its table");
+        let mut device = Device::new(raw.id, MacAddr6::nil());
+        for at in raw.groups {
+            device.groups.push(self.group_id(at, raw.groups.reader)?);
+        }
+        for at in raw.v4 {
+            device.fixed_ips.push(IpAddr::V4(*self.pool4.get(at).ok_or_else(beyond)?));
+        }
+        for at in raw.v6 {
+            device.fixed_ips.push(IpAddr::V6(*self.pool6.get(at).ok_or_else(beyond)?));
+        }
+        // The pool orders IPv6 addresses by block, a device by number.
+        device.fixed_ips.sort_as_set();
+        device.mac = match raw.mac {
+            Some(mac) => mac,
+            None => made_from(&device.fixed_ips).ok_or_else(beyond)?,
+        };
+        let (count, mut pairs) = raw.pairs;
+        for _ in 0..count {
+            let (address, mac) = layout::read_pair(&mut pairs, &devices.vendors)?;
+            device.pairs.push(AddressPair { address, mac });
+        }
+        device.port_security = raw.port_security;
+        if raw.owner > 0 {
+            device.owner = Some(owners.get(raw.owner - 1).ok_or_else(beyond)?.clone());
+        }
+        if raw.network > 0 {
+            device.network = Some(*networks.get(raw.network - 1).ok_or_else(beyond)?);
+        }
+        device.name = owned_name(raw)?;
+        if let Some(list) = raw.rules {
+            device.own_rules = Some(self.rules(list, None)?);
+        }
+        Ok(device)
+    }
+
+    fn members<'a>(
+        &mut self,
+        layout: &Layout<'a>,
+        mut lists: layout::MemberLists<'a>,
+    ) -> Decode<(Vec<MemberSet>, Reader<'a>)> {
+        let mut sets = Vec::new();
+        let mut local = None;
+        let mut expected = None;
+        while let Some((at, has_v4, has_v6)) = lists.next()? {
+            let mut set = MemberSet::new(self.group_id(at, lists.reader)?);
+            for (family, present) in [(Family::V4, has_v4), (Family::V6, has_v6)] {
+                if !present {
+                    continue;
+                }
+                let pool = if family == Family::V4 { layout.pool_sizes.0 } else { layout.pool_sizes.1 };
+                let mut taken = Taken { limit: self.limits.members, ..Taken::default() };
+                lists.reader = layout::read_family(lists.reader, family, pool, layout.vendors, &mut taken)?;
+                if taken.bare.local || taken.named.local {
+                    let local = match &mut local {
+                        None => local.insert(Local::of(&layout.devices, self.groups.len())?),
+                        Some(local) => local,
+                    };
+                    taken.bare.apply(local, at, family);
+                    taken.named.apply(local, at, family);
+                }
+                self.spend_members(
+                    taken.bare.positions.len() + taken.named.positions.len() + taken.odd.len(),
+                )?;
+                if !taken.named.positions.is_empty() && expected.is_none() {
+                    expected = Some(self.expected_macs(&layout.devices)?);
+                }
+                let (v4, v6) = expected.as_ref().map_or((&[][..], &[][..]), |(v4, v6)| (v4, v6));
+                match family {
+                    Family::V4 => set.v4 = Some(self.family(taken, &self.pool4, v4, lists.reader)?),
+                    Family::V6 => set.v6 = Some(self.family(taken, &self.pool6, v6, lists.reader)?),
+                }
+            }
+            sets.push(set);
+        }
+        Ok((sets, lists.reader))
+    }
+
+    fn family<A: Copy + Ord + Into<IpAddr>>(
+        &self,
+        taken: Taken,
+        pool: &[A],
+        expected: &[Option<MacAddr6>],
+        reader: Reader<'_>,
+    ) -> Decode<Members<A>> {
+        let beyond = || reader.invalid("a reference beyond its table");
+        let mut members = Members::default();
+        if taken.bare.positions.len() == pool.len() {
+            members.addresses.extend_from_slice(pool);
+        } else {
+            let found = taken.bare.positions.iter().map(|&at| pool.get(at as usize).copied());
+            members.addresses = found.collect::<Option<Vec<A>>>().ok_or_else(beyond)?;
+        }
+        crate::members::sort_as_set(&mut members.addresses);
+        if taken.flags.len() != taken.named.positions.len() {
+            return Err(reader.invalid("two different counts of members with a MAC"));
+        }
+        let mut macs = taken.macs.into_iter();
+        for (&at, as_expected) in taken.named.positions.iter().zip(taken.flags) {
+            let host: IpAddr = (*pool.get(at as usize).ok_or_else(beyond)?).into();
+            let mac = if as_expected { expected.get(at as usize).copied().flatten() } else { macs.next() };
+            let mac = Some(mac.ok_or_else(beyond)?);
+            members.others.push(Member { address: IpSpec::Host(host), mac });
+        }
+        members.others.extend(taken.odd);
+        crate::members::sort_as_set(&mut members.others);
+        Ok(members)
+    }
+
+    /// The MAC that each address of the pools leads one to expect.
+    fn expected_macs(&self, devices: &Devices<'_>) -> Decode<(Expected, Expected)> {
+        let mut v4 = vec![None; self.pool4.len()];
+        let made = |address: &Ipv6Addr| Key6::of(*address).mac().map(macs::mac_of);
+        let mut v6: Vec<_> = self.pool6.iter().map(made).collect();
+        let mut owned6 = vec![false; v6.len()];
+        let mut devices = devices.clone();
+        while let Some(device) = devices.next()? {
+            let addresses: Vec<IpAddr> =
+                device.v6.filter_map(|at| self.pool6.get(at)).map(|&address| address.into()).collect();
+            let Some(mac) = device.mac.or_else(|| made_from(&addresses)) else { continue };
+            for at in device.v4 {
+                if let Some(expected @ None) = v4.get_mut(at) {
+                    *expected = Some(mac);
+                }
+            }
+            for at in device.v6 {
+                if let (Some(expected), Some(owned @ false)) = (v6.get_mut(at), owned6.get_mut(at)) {
+                    (*expected, *owned) = (Some(mac), true);
+                }
+            }
+        }
+        Ok((v4, v6))
+    }
+}
+
+/// The MAC that the first address made from one is made from.
+fn made_from(addresses: &[IpAddr]) -> Option<MacAddr6> {
+    let mut sorted = addresses.iter().filter_map(|address| match address {
+        IpAddr::V6(address) => Some((*address, Key6::of(*address).mac()?)),
+        IpAddr::V4(_) => None,
+    });
+    let first = sorted.by_ref().next()?;
+    let first = sorted.fold(first, |first, other| if other.0 < first.0 { other } else { first });
+    Some(macs::mac_of(first.1))
+}
+
+fn owned_name(raw: &RawDevice<'_>) -> Decode<Option<Box<str>>> {
+    let part = || raw.id.to_string().get(..name::PART).map(String::from).unwrap_or_default();
+    Ok(match raw.name {
+        RawName::Id => None,
+        RawName::Tap => Some((String::from("tap") + &part()).into()),
+        RawName::Prefix => Some(part().into()),
+        RawName::Literal(text) => Some(text.to_box()?),
+    })
+}
+
+/// A subset of a pool.
+#[derive(Default)]
+struct Subset {
+    local: bool,
+    positions: Vec<u64>,
+}
+
+impl Subset {
+    /// Turns a difference into what it stands for.
+    fn apply(&mut self, local: &Local, group: usize, family: Family) {
+        if self.local {
+            let base = if family == Family::V4 { &local.v4 } else { &local.v6 };
+            let base = base.get(group).map(Vec::as_slice).unwrap_or_default();
+            self.positions = symmetric_difference(&self.positions, base);
+        }
+    }
+}
+
+/// One family of one set, by position.
+#[derive(Default)]
+struct Taken {
+    limit: usize,
+    subsets: usize,
+    bare: Subset,
+    named: Subset,
+    flags: Vec<bool>,
+    macs: Vec<MacAddr6>,
+    odd: Vec<Member>,
+}
+
+impl Taken {
+    fn subset(&mut self) -> &mut Subset {
+        if self.subsets == 1 { &mut self.bare } else { &mut self.named }
+    }
+}
+
+impl Sink for Taken {
+    fn begin(&mut self, local: bool, count: u64) -> Decode<()> {
+        if count > self.limit as u64 {
+            return Err(DecodeError::Limit { what: "members", limit: self.limit });
+        }
+        self.subsets += 1;
+        let subset = self.subset();
+        subset.local = local;
+        subset.positions.reserve_exact(count as usize);
+        Ok(())
+    }
+
+    #[inline]
+    fn position(&mut self, at: usize) {
+        self.subset().positions.push(at as u64);
+    }
+
+    fn macs(
+        &mut self,
+        count: usize,
+        as_expected: Column<'_>,
+        vendors: VendorTable<'_>,
+        mut rest: Reader<'_>,
+    ) -> Decode<()> {
+        if count > self.limit {
+            return Err(DecodeError::Limit { what: "members", limit: self.limit });
+        }
+        self.flags = as_expected.iter().map(|flag| flag != 0).collect();
+        for _ in self.flags.iter().filter(|as_expected| !**as_expected) {
+            self.macs.push(vendors.take(&mut rest));
+            rest.check()?;
+        }
+        Ok(())
+    }
+
+    fn odd(&mut self, member: Member) {
+        self.odd.push(member);
+    }
+}
+
+/// Per group: positions of its devices' addresses, ascending.
+struct Local {
+    v4: Vec<Vec<u64>>,
+    v6: Vec<Vec<u64>>,
+}
+
+impl Local {
+    fn of(devices: &Devices<'_>, groups: usize) -> Decode<Self> {
+        let mut local = Self { v4: vec![Vec::new(); groups], v6: vec![Vec::new(); groups] };
+        let mut devices = devices.clone();
+        while let Some(device) = devices.next()? {
+            for group in device.groups {
+                if let Some(list) = local.v4.get_mut(group) {
+                    list.extend(device.v4.map(|at| at as u64));
+                }
+                if let Some(list) = local.v6.get_mut(group) {
+                    list.extend(device.v6.map(|at| at as u64));
+                }
+            }
+        }
+        local.v4.iter_mut().chain(&mut local.v6).for_each(crate::members::sort_as_set);
+        Ok(local)
+    }
+}
