@@ -1,11 +1,11 @@
 //! The configuration file: TOML in, the engine's plain data out; errors name file, line and key.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lab::error::BadInput;
 use mac_nat::{
     Binding, Config, HostAddress, IpNet, Limits, MacAddr6, Mode, Policy, Port, PortId, Timers, Vlans,
 };
@@ -48,6 +48,10 @@ pub struct NeutronSettings {
     pub floating_ips: JsonSource,
     /// `openstack port list -f json`.
     pub ports: JsonSource,
+    /// The MAC of the router's gateway port, if a router stands between the floating IPs and the
+    /// machines; else the MACs of the machines' own ports count.
+    #[serde(default, deserialize_with = "optional_mac")]
+    pub router_mac: Option<MacAddr6>,
     /// Between two looks, in seconds.
     #[serde(default = "ten")]
     pub interval: u64,
@@ -63,57 +67,15 @@ pub enum JsonSource {
     Command(Vec<String>),
 }
 
-/// What is wrong with a configuration file, and where.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", Location { file, line: *line, key: key.as_deref() })]
-pub struct SettingsError {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, from 1; `None` if no line is to blame.
-    pub line: Option<usize>,
-    /// The key with its table, such as `port.wire`.
-    pub key: Option<String>,
-    /// What is wrong.
-    #[source]
-    pub problem: Problem,
-}
-
-/// What is wrong, without the place.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Problem(String);
-
-struct Location<'a> {
-    file: &'a Path,
-    line: Option<usize>,
-    key: Option<&'a str>,
-}
-
-impl fmt::Display for Location<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        self.key.map_or(Ok(()), |key| write!(f, ": {key}"))
-    }
-}
-
 impl Settings {
     /// Reads a file. `uplink_mac` gives the MAC of the uplink interface if the file does not say
     /// it.
     ///
     /// # Errors
-    /// [`SettingsError`] with the place of the first mistake.
-    pub fn read(
-        path: &Path,
-        uplink_mac: impl FnOnce(&str) -> Option<MacAddr6>,
-    ) -> Result<Self, SettingsError> {
-        let text = std::fs::read_to_string(path).map_err(|error| SettingsError {
-            file: path.into(),
-            line: None,
-            key: None,
-            problem: Problem(error.to_string()),
+    /// [`BadInput`] with line and key of the first mistake.
+    pub fn read(path: &Path, uplink_mac: impl FnOnce(&str) -> Option<MacAddr6>) -> Result<Self, BadInput> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            BadInput::new(path.display(), error).help("`mac-nat-gw run --help` shows a configuration")
         })?;
         Self::parse(&text, path, uplink_mac)
     }
@@ -121,20 +83,18 @@ impl Settings {
     /// As [`read`](Self::read), from text; `path` is for messages and relative paths.
     ///
     /// # Errors
-    /// [`SettingsError`] with the place of the first mistake.
+    /// [`BadInput`] with line and key of the first mistake.
     pub fn parse(
         text: &str,
         path: &Path,
         uplink_mac: impl FnOnce(&str) -> Option<MacAddr6>,
-    ) -> Result<Self, SettingsError> {
-        let place = |span: Option<Range<usize>>, problem: String| {
-            let at = span.map(|span| span.start);
-            SettingsError {
-                file: path.into(),
-                line: at.map(|at| line_of(text, at)),
-                key: at.and_then(|at| key_of(text, at)),
-                problem: Problem(problem),
-            }
+    ) -> Result<Self, BadInput> {
+        let place = |span: Option<Range<usize>>, problem: String| match span {
+            Some(span) => match key_of(text, span.start) {
+                Some(key) => BadInput::in_text(path, text, span, format_args!("{key}: {problem}")),
+                None => BadInput::in_text(path, text, span, problem),
+            },
+            None => BadInput::new(path.display(), problem),
         };
         let file: File =
             toml::from_str(text).map_err(|error| place(error.span(), error.message().to_owned()))?;
@@ -246,6 +206,12 @@ struct TimerTable {
 #[serde(deny_unknown_fields)]
 struct StatusTable {
     socket: Option<PathBuf>,
+}
+
+fn optional_mac<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<MacAddr6>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let mistake = || serde::de::Error::custom(format_args!("`{text}` is no MAC address"));
+    text.parse().map(Some).map_err(|_| mistake())
 }
 
 fn ten() -> u64 {
@@ -375,10 +341,6 @@ fn net(text: &Spanned<String>) -> Result<IpNet, Mistake> {
 
 fn vlans(text: &Spanned<String>) -> Result<Vlans, Mistake> {
     text.get_ref().parse().map_err(|error: mac_nat::VlansError| (Some(text.span()), error.to_string()))
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    text.get(..at).unwrap_or(text).matches('\n').count() + 1
 }
 
 /// The key whose value stands at `at`, with the table that it is in.

@@ -2,7 +2,11 @@
 
 pub mod config;
 pub mod gateway;
+pub mod guest;
+pub mod neutron;
+pub mod replay;
 pub mod run;
 pub mod status;
 
-pub use config::{Settings, SettingsError};
+pub use config::Settings;
+pub use lab::error::{BadInput, EXIT_BAD_INPUT};

@@ -1,14 +1,18 @@
-//! MAC translation for floating IPs: data path, rule export and linter.
+//! MAC translation for floating IPs: data path, replay of captures, and help for the guests.
+//!
+//! `cargo run -p mac-nat-gw -- run --config gw.toml`
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use mac_nat_gw::guest::{Guest, System};
 use mac_nat_gw::status::Status;
-use mac_nat_gw::{Settings, SettingsError, run};
+use mac_nat_gw::{BadInput, EXIT_BAD_INPUT, Settings, replay, run};
 
 /// Puts machines with MACs of their own behind the MACs that a hoster accepts.
 #[derive(Parser)]
@@ -18,11 +22,33 @@ struct Cli {
     command: Command,
 }
 
+const RUN_HELP: &str = r#"Needs CAP_NET_RAW. SIGUSR1 prints counters, SIGTERM or Ctrl-C stops.
+
+Example:
+  mac-nat-gw run --config gw.toml
+
+A configuration:
+  mode = "single"                  # the hoster knows one MAC; "vmac": one per address
+  gateways = ["198.51.100.1", "fe80::1"]
+  [uplink]
+  interface = "eth0"
+  [host]
+  addresses = ["198.51.100.10"]    # nobody inside may claim them
+  [[port]]
+  name = "vm1"
+  interface = "tap1"
+  allow = ["203.0.113.11", "2001:db8:1::/64"]
+  [[binding]]                      # others are learned
+  address = "203.0.113.11"
+  port = "vm1"
+  inside = "fa:16:3e:00:00:01"
+  [status]
+  socket = "/run/mac-nat-gw.sock""#;
+
 #[derive(Subcommand)]
 enum Command {
     /// Translate between an uplink and inside interfaces until stopped
-    #[command(after_help = "Needs CAP_NET_RAW. SIGUSR1 prints counters, SIGTERM stops.\n\n\
-        Example:\n  mac-nat-gw run --config gw.toml")]
+    #[command(after_help = RUN_HELP)]
     Run {
         /// What to translate
         #[arg(long)]
@@ -30,6 +56,26 @@ enum Command {
         /// Print no events
         #[arg(long)]
         quiet: bool,
+    },
+    /// Send captures through the gateway, in their own time
+    #[command(
+        after_help = "Sides are `uplink`, `host` and the ports of the configuration. DIR gets SIDE.pcap \
+        for each and summary.json.\n\n\
+        Example:\n  mac-nat-gw replay --config gw.toml --in uplink=wan.pcap --in vm1=vm1.pcapng --out out"
+    )]
+    Replay {
+        /// What to translate; `[uplink] mac` must be set unless the interface is here
+        #[arg(long)]
+        config: PathBuf,
+        /// A side and the capture of what arrives there
+        #[arg(long = "in", value_name = "SIDE=CAPTURE", value_parser = side_and_capture, required = true)]
+        inputs: Vec<(String, PathBuf)>,
+        /// Where the results go; without, only the summary is printed
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Print the summary for programs
+        #[arg(long)]
+        json: bool,
     },
     /// Ask a running gateway for its counters and bindings
     #[command(after_help = "Example:\n  mac-nat-gw status --socket /run/mac-nat-gw.sock --json")]
@@ -41,6 +87,33 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print what to write in a guest whose gateway lies outside its prefix
+    #[command(after_help = "Example:\n  \
+        mac-nat-gw guest-config 203.0.113.11 --gateway 198.51.100.1 --system netplan")]
+    GuestConfig {
+        /// The guest's floating IP
+        ip: IpAddr,
+        /// The provider's router; taken from the configuration if one is given
+        #[arg(long, required_unless_present = "config")]
+        gateway: Option<IpAddr>,
+        /// Gateway and MAC are looked up here
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The guest's interface
+        #[arg(long, default_value = "eth0")]
+        interface: String,
+        /// Only for this system
+        #[arg(long)]
+        system: Option<SystemName>,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SystemName {
+    Ifupdown,
+    Netplan,
+    Networkd,
+    Rhel,
 }
 
 fn main() -> ExitCode {
@@ -48,11 +121,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            if error.downcast_ref::<SettingsError>().is_some() {
-                ExitCode::from(2)
-            } else {
-                ExitCode::FAILURE
-            }
+            let bad_input = error.downcast_ref::<BadInput>().is_some();
+            if bad_input { ExitCode::from(EXIT_BAD_INPUT) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -60,23 +130,56 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<()> {
     match command {
         Command::Run { config, quiet } => {
-            let settings = Settings::read(&config, own_mac)?;
-            let status = run::run(&settings, quiet)?;
+            let status = run::run(&Settings::read(&config, own_mac)?, quiet)?;
             eprint!("{status}");
+            Ok(())
+        }
+        Command::Replay { config, inputs, out, json } => {
+            let summary = replay::replay(&Settings::read(&config, own_mac)?, &inputs, out.as_deref())?;
+            print(&if json { serde_json::to_string_pretty(&summary)? + "\n" } else { summary.to_string() })
         }
         Command::Status { socket, json } => {
-            let at = || format!("{}: is `mac-nat-gw run` up, with this `[status] socket`?", socket.display());
-            let mut stream = UnixStream::connect(&socket).with_context(at)?;
-            let mut text = String::new();
-            stream.read_to_string(&mut text)?;
-            if json {
-                println!("{text}");
-            } else {
-                print!("{}", serde_json::from_str::<Status>(&text)?);
-            }
+            let status = status(&socket)?;
+            print(&if json { serde_json::to_string_pretty(&status)? + "\n" } else { status.to_string() })
+        }
+        Command::GuestConfig { ip, gateway, config, interface, system } => {
+            let settings = config.map(|config| Settings::read(&config, own_mac)).transpose()?;
+            let guest = Guest::new(ip, gateway, interface, settings.as_ref())?;
+            print(&guest_config(&guest, system))
         }
     }
-    Ok(())
+}
+
+fn status(socket: &std::path::Path) -> Result<Status> {
+    let at = || format!("{}: is `mac-nat-gw run` up, with this `[status] socket`?", socket.display());
+    let mut stream = UnixStream::connect(socket).with_context(at)?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn guest_config(guest: &Guest, system: Option<SystemName>) -> String {
+    let wanted = system.map(|system| match system {
+        SystemName::Ifupdown => System::Ifupdown,
+        SystemName::Netplan => System::Netplan,
+        SystemName::Networkd => System::Networkd,
+        SystemName::Rhel => System::Rhel,
+    });
+    let systems = System::ALL.into_iter().filter(|system| wanted.is_none_or(|wanted| wanted == *system));
+    systems.map(|system| format!("# {}\n{}\n", system.file(&guest.interface), guest.text(system))).collect()
+}
+
+/// A reader that has gone away is no failure.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+fn side_and_capture(text: &str) -> Result<(String, PathBuf), String> {
+    let (side, capture) = text.split_once('=').ok_or("wanted is SIDE=CAPTURE, such as uplink=wan.pcap")?;
+    Ok((side.to_owned(), capture.into()))
 }
 
 /// The MAC of an interface of this machine.

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use afpacket::{Interface, TAG_ROOM, wait};
@@ -14,6 +15,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use crate::config::Settings;
 use crate::gateway::Gateway;
+use crate::neutron::Neutron;
 use crate::status::Status;
 
 /// Frames taken from one interface before the others get their turn.
@@ -29,6 +31,8 @@ pub fn run(settings: &Settings, quiet: bool) -> Result<Status> {
     let mut gateway = Gateway::new(settings.engine.clone())?;
     let signals = Signals::install()?;
     let socket = StatusSocket::bind(settings)?;
+    let complain = |error| eprintln!("neutron: {error:#}");
+    let neutron = Neutron::new(settings).map(|neutron| neutron.watch(complain)).transpose()?;
     let start = Instant::now();
     let mut buffer = vec![0; BUFFER];
     gateway.change(|nat| nat.reannounce());
@@ -48,6 +52,12 @@ pub fn run(settings: &Settings, quiet: bool) -> Result<Status> {
         let now = start.elapsed();
         if gateway.next_timeout().is_some_and(|at| at <= now) {
             gateway.timeout(now, &mut |side, frame| wires.send(side, frame));
+        }
+        for bindings in neutron.iter().flat_map(Receiver::try_iter) {
+            if let Err(error) = gateway.change(|nat| nat.set_bindings(now, &bindings)) {
+                complain(error.into());
+            }
+            gateway.own_frames(&mut |side, frame| wires.send(side, frame));
         }
         while let Some(event) = gateway.event() {
             if !quiet {
