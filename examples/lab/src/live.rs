@@ -1,5 +1,6 @@
 //! A switch between real interfaces.
 
+use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -38,8 +39,10 @@ pub struct Summary {
     /// How long it switched, in seconds.
     #[serde(with = "seconds")]
     pub ran: Duration,
-    /// Frames and bits per second that came in, on average.
-    pub throughput: Throughput,
+    /// What came in, over the whole time.
+    pub average: Throughput,
+    /// What came in, over the busiest second.
+    pub busiest: Throughput,
     /// What an interface refused to send, or lost before it could be read.
     pub interfaces: BTreeMap<String, InterfaceCounters>,
     /// What the switch counted and knows.
@@ -88,6 +91,7 @@ impl Live<'_> {
         let mut device = self.switch.build();
         let mut jacks = self.plug(&mut device)?;
         let stop = stop_flag()?;
+        announce(&device, &jacks);
         let mut buffer = vec![0; TAG_ROOM + LONGEST];
         let start = Instant::now();
         let mut meter = Meter::new();
@@ -99,10 +103,10 @@ impl Live<'_> {
                 serve(&mut device, &mut jacks, index, now, &mut buffer)?;
             }
             device.handle_timeout(now);
-            meter.show(now, &device);
+            meter.tick(now, &device);
         }
         meter.clear();
-        self.summary(now, &device, &mut jacks)
+        summary(now, &device, jacks, &mut meter)
     }
 
     fn plug(&self, device: &mut Device) -> anyhow::Result<Vec<Jack>> {
@@ -140,36 +144,32 @@ impl Live<'_> {
         let due = [self.duration, device.next_timeout()].into_iter().flatten();
         due.map(|at| at.saturating_sub(now)).min().unwrap_or(EVERY).min(EVERY)
     }
+}
 
-    fn summary(&self, ran: Duration, device: &Device, jacks: &mut [Jack]) -> anyhow::Result<Summary> {
-        let mut interfaces = BTreeMap::new();
-        for jack in jacks {
-            jack.counters.missed += u64::from(jack.interface.missed()?);
-            interfaces.insert(jack.interface.name().to_owned(), jack.counters);
-        }
-        let (frames, bytes) = device.received();
-        let per_second = |count: u64| count as f64 / ran.as_secs_f64().max(f64::EPSILON);
-        Ok(Summary {
-            ran,
-            throughput: Throughput {
-                frames_per_second: per_second(frames),
-                bits_per_second: per_second(bytes * 8),
-            },
-            interfaces,
-            switch: device.report(ran),
-        })
+fn summary(ran: Duration, device: &Device, jacks: Vec<Jack>, meter: &mut Meter) -> anyhow::Result<Summary> {
+    let mut interfaces = BTreeMap::new();
+    for mut jack in jacks {
+        jack.counters.missed += u64::from(jack.interface.missed()?);
+        interfaces.insert(jack.interface.name().to_owned(), jack.counters);
     }
+    Ok(Summary {
+        ran,
+        average: Throughput::of(device.received(), ran),
+        busiest: meter.busiest(ran, device),
+        interfaces,
+        switch: device.report(ran),
+    })
 }
 
 impl Summary {
     /// The summary for people.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "switched for {:.1} s: {} frames, {:.0} frames/s, {}\n\n{}",
-            self.ran.as_secs_f64(),
+            "switched {} frames in {:.1} s: {}; busiest second: {}\n\n{}",
             grouped(self.switch.received),
-            self.throughput.frames_per_second,
-            bit_rate(self.throughput.bits_per_second),
+            self.ran.as_secs_f64(),
+            self.average,
+            self.busiest,
             self.switch.tables()
         );
         for (name, InterfaceCounters { refused, missed }) in &self.interfaces {
@@ -179,6 +179,14 @@ impl Summary {
         }
         text
     }
+}
+
+/// Says on standard error that frames flow from now on.
+fn announce(device: &Device, jacks: &[Jack]) {
+    let wired = jacks.iter().map(|jack| format!("{}={}", device.name(jack.port), jack.interface.name()));
+    let wired: Vec<_> = wired.collect();
+    // A standard error that is closed is no reason not to switch.
+    _ = writeln!(io::stderr(), "switching between {}; Ctrl-C ends it", wired.join(", "));
 }
 
 /// Set by SIGINT and SIGTERM; a second one of them ends the program at once.
@@ -223,47 +231,75 @@ fn send(jacks: &mut [Jack], port: PortId, frame: &[u8]) {
     }
 }
 
-/// The rate of the last second, on standard error if that is a terminal.
+impl Throughput {
+    fn of((frames, bytes): (u64, u64), time: Duration) -> Self {
+        let per_second = |count: u64| count as f64 / time.as_secs_f64().max(f64::EPSILON);
+        Self { frames_per_second: per_second(frames), bits_per_second: per_second(bytes * 8) }
+    }
+}
+
+impl fmt::Display for Throughput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.bits_per_second {
+            bits if bits >= 1e9 => format!("{:.2} Gbit/s", bits / 1e9),
+            bits if bits >= 1e6 => format!("{:.1} Mbit/s", bits / 1e6),
+            bits => format!("{:.1} kbit/s", bits / 1e3),
+        };
+        write!(f, "{} frames/s, {unit}", grouped(self.frames_per_second.round() as u64))
+    }
+}
+
+/// Looks at the counters every second; shows the rate on standard error if that is a terminal.
 struct Meter {
-    shown: Duration,
-    frames: u64,
-    bytes: u64,
     terminal: bool,
+    looked: Duration,
+    received: (u64, u64),
+    busiest: Throughput,
 }
 
 impl Meter {
     fn new() -> Self {
-        Self { shown: Duration::ZERO, frames: 0, bytes: 0, terminal: io::stderr().is_terminal() }
+        let terminal = io::stderr().is_terminal();
+        Self { terminal, looked: Duration::ZERO, received: (0, 0), busiest: Throughput::default() }
     }
 
-    fn show(&mut self, now: Duration, device: &Device) {
-        let passed = now.saturating_sub(self.shown);
-        if !self.terminal || passed < EVERY {
+    fn tick(&mut self, now: Duration, device: &Device) {
+        if now.saturating_sub(self.looked) < EVERY {
             return;
         }
-        let (frames, bytes) = device.received();
-        let rate = |count: u64| count as f64 / passed.as_secs_f64();
-        let line = format!(
-            "{:>9.0} frames/s  {}",
-            rate(frames - self.frames),
-            bit_rate(rate((bytes - self.bytes) * 8))
-        );
-        // A terminal that is gone is no reason to stop switching.
-        _ = write!(io::stderr(), "\r{line:<40}\r");
-        (self.shown, self.frames, self.bytes) = (now, frames, bytes);
+        let rate = self.look(now, device);
+        if self.terminal {
+            // A terminal that is gone is no reason to stop switching.
+            _ = write!(io::stderr(), "\r{:<50}\r", rate.to_string());
+        }
+    }
+
+    /// The rate since it looked last.
+    fn look(&mut self, now: Duration, device: &Device) -> Throughput {
+        let received = device.received();
+        let new = (received.0 - self.received.0, received.1 - self.received.1);
+        let rate = Throughput::of(new, now.saturating_sub(self.looked));
+        (self.looked, self.received) = (now, received);
+        if rate.frames_per_second > self.busiest.frames_per_second {
+            self.busiest = rate;
+        }
+        rate
+    }
+
+    /// The rate of the busiest second; of the whole run if that was shorter.
+    fn busiest(&mut self, now: Duration, device: &Device) -> Throughput {
+        if now < EVERY {
+            return Throughput::of(device.received(), now);
+        }
+        // What is left counts as a second, so that a burst at the very end is no record.
+        self.looked = self.looked.min(now.saturating_sub(EVERY));
+        self.look(now, device);
+        self.busiest
     }
 
     fn clear(&self) {
         if self.terminal {
-            _ = write!(io::stderr(), "\r{:<40}\r", "");
+            _ = write!(io::stderr(), "\r{:<50}\r", "");
         }
-    }
-}
-
-fn bit_rate(bits: f64) -> String {
-    match bits {
-        b if b >= 1e9 => format!("{:.2} Gbit/s", b / 1e9),
-        b if b >= 1e6 => format!("{:.1} Mbit/s", b / 1e6),
-        b => format!("{:.1} kbit/s", b / 1e3),
     }
 }
