@@ -165,12 +165,12 @@ impl Summary {
     /// The summary for people.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "switched {} frames in {:.1} s: {}; busiest second: {}\n\n{}",
-            grouped(self.switch.received),
+            "switched for {:.1} s: {}; busiest second: {}\n\n{}: {}",
             self.ran.as_secs_f64(),
             self.average,
             self.busiest,
-            self.switch.tables()
+            self.switch.model,
+            self.switch.text()
         );
         for (name, InterfaceCounters { refused, missed }) in &self.interfaces {
             if refused + missed > 0 {

@@ -186,22 +186,15 @@ impl Summary {
     pub fn text(&self, out: Option<&Path>) -> String {
         let mut text = String::new();
         for Input { port, capture, frames, cut } in &self.inputs {
-            text.push_str(&format!("{} -> port {port}: {} frames", capture.display(), grouped(*frames)));
+            text.push_str(&format!("{} → port {port}: {} frames", capture.display(), grouped(*frames)));
             if *cut > 0 {
                 text.push_str(&format!(", {} of them cut by the recorder", grouped(*cut)));
             }
             text.push('\n');
         }
-        let Report { received, forwarded, filtered, dropped, .. } = &self.switch;
-        let [received, forwarded, filtered, dropped] =
-            [received, forwarded, filtered, dropped].map(|n| grouped(*n));
-        text.push_str(&format!(
-            "{}: {received} received = {forwarded} forwarded + {filtered} filtered + {dropped} dropped\n\n{}",
-            self.switch.model,
-            self.switch.tables()
-        ));
+        text.push_str(&format!("{}: {}", self.switch.model, self.switch.text()));
         if let Some(out) = out {
-            text.push_str(&format!("written: {}/PORT.pcap and {SUMMARY}\n", out.display()));
+            text.push_str(&format!("\nwritten: {}/PORT.pcap and {SUMMARY}\n", out.display()));
         }
         text
     }

@@ -1,9 +1,10 @@
 //! What a switch has done and knows: the same data as JSON and as tables.
 
+use core::ops::RangeInclusive;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use comfy_table::{CellAlignment, Table, TableComponent, presets};
+use comfy_table::{CellAlignment, Table, presets};
 use serde::{Serialize, Serializer};
 
 use crate::mac::{self, Mac};
@@ -84,49 +85,79 @@ impl Station {
 }
 
 impl Report {
-    /// Two tables, of ports and stations, and a line for each storm.
-    pub fn tables(&self) -> String {
-        let mut text = format!("{}\n", self.port_table());
-        if self.fdb.is_empty() {
-            text.push_str("  no station is known\n");
-        } else {
-            text.push_str(&format!("{}\n", station_table(&self.fdb)));
-        }
-        text
+    /// How the frames add up, then a table of ports and one of stations.
+    pub fn text(&self) -> String {
+        let reasons = |counts: &BTreeMap<&str, u64>| match reasons(counts) {
+            reasons if reasons.is_empty() => String::new(),
+            reasons => format!(" ({reasons})"),
+        };
+        format!(
+            "{} frames = {} forwarded + {} filtered{} + {} dropped{}\n\n{}\n{}",
+            grouped(self.received),
+            grouped(self.forwarded),
+            grouped(self.filtered),
+            reasons(&self.filters),
+            grouped(self.dropped),
+            reasons(&self.drops),
+            self.port_table(),
+            station_table(&self.fdb)
+        )
     }
 
-    fn port_table(&self) -> Table {
+    fn port_table(&self) -> String {
         let mut table = table(["port", "rx frames", "rx bytes", "tx frames", "tx bytes", "dropped"]);
         for (name, port) in &self.ports {
-            let reasons: Vec<_> = port.drops.iter().map(|(why, count)| format!("{count} {why}")).collect();
-            table.add_row([
-                name.clone(),
-                grouped(port.rx_frames),
-                grouped(port.rx_bytes),
-                grouped(port.tx_frames),
-                grouped(port.tx_bytes),
-                reasons.join(", "),
-            ]);
+            let numbers = [port.rx_frames, port.rx_bytes, port.tx_frames, port.tx_bytes].map(grouped);
+            table.add_row([&[name.clone()][..], &numbers, &[reasons(&port.drops)]].concat());
         }
-        align_right(&mut table, 1..=4);
-        table
+        lines(table, 1..=4)
     }
 }
 
-/// Stations as a table.
-pub fn station_table(stations: &[Station]) -> Table {
-    let mut table = table(["station", "vlan", "port", "kind", "age"]);
-    for station in stations {
-        table.add_row([
-            station.name(),
-            station.vlan.map_or("-".into(), |vid| vid.to_string()),
-            station.port.clone(),
-            station.kind.to_owned(),
-            station.age.map_or("-".into(), seconds::text),
-        ]);
+/// Stations as a table; the column of VLANs is left out where all share one database.
+fn station_table(stations: &[Station]) -> String {
+    if stations.is_empty() {
+        return "  no station is known\n".into();
     }
-    align_right(&mut table, 4..=4);
+    let by_vlan = stations.iter().any(|station| station.vlan.is_some());
+    let mut table = table(["station", "port", "kind", "age", if by_vlan { "vlan" } else { "" }]);
+    for station in stations {
+        let age = station.age.map_or("-".into(), |age| format!("{:.1} s", age.as_secs_f64()));
+        let vlan = station.vlan.map(|vid| vid.to_string()).unwrap_or_default();
+        table.add_row([station.name(), station.port.clone(), station.kind.to_owned(), age, vlan]);
+    }
+    lines(table, 3..=4)
+}
+
+/// `3 not-member, 1 tagged`.
+fn reasons(counts: &BTreeMap<&str, u64>) -> String {
+    let each: Vec<_> = counts.iter().map(|(why, count)| format!("{} {why}", grouped(*count))).collect();
+    each.join(", ")
+}
+
+fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header);
     table
+}
+
+/// The table's lines, indented, without blanks at their ends.
+fn lines(mut table: Table, numbers: RangeInclusive<usize>) -> String {
+    for column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let text = table.to_string();
+    let width = text.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or(0);
+    let mut indented = String::new();
+    for (number, line) in text.lines().enumerate() {
+        indented.push_str(&format!(" {}\n", line.trim_end()));
+        if number == 0 {
+            indented.push_str(&format!("  {}\n", "─".repeat(width.saturating_sub(1))));
+        }
+    }
+    indented
 }
 
 /// A number with its thousands set apart.
@@ -142,25 +173,9 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
-    table
-        .set_style(TableComponent::HeaderLines, '─')
-        .set_style(TableComponent::MiddleHeaderIntersections, '─');
-    table
-}
-
-fn align_right(table: &mut Table, columns: core::ops::RangeInclusive<usize>) {
-    for column in columns {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-}
-
-fn as_map<S: Serializer>(ports: &[(String, PortCounters)], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(ports.iter().map(|(name, counters)| (name, counters)))
+/// For `#[serde(serialize_with)]`: a list of names and values as an object, in its order.
+pub(crate) fn as_map<T: Serialize, S: Serializer>(named: &[(String, T)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(named.iter().map(|(name, value)| (name, value)))
 }
 
 fn as_mac<S: Serializer>(mac: &Mac, to: S) -> Result<S::Ok, S::Error> {

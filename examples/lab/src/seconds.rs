@@ -22,11 +22,3 @@ pub(crate) fn some<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S::O
         None => to.serialize_none(),
     }
 }
-
-/// Seconds with as many decimals as tell something: microseconds for what is short, tenths for ages.
-pub(crate) fn text(time: Duration) -> String {
-    match time {
-        short if short < Duration::from_secs(10) => format!("{:.6} s", time.as_secs_f64()),
-        _ => format!("{:.1} s", time.as_secs_f64()),
-    }
-}

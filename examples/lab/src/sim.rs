@@ -18,7 +18,7 @@ use vlan_table::PortId;
 
 use crate::device::Device;
 use crate::mac::Mac;
-use crate::report::{Report, Station};
+use crate::report::{Report, Station, as_map};
 use crate::seconds;
 
 pub use cable::Counters as CableCounters;
@@ -102,10 +102,13 @@ pub struct Outcome {
     /// What happened, in order.
     pub timeline: Vec<Entry>,
     /// The switches at the end.
+    #[serde(serialize_with = "as_map")]
     pub switches: Vec<(String, Report)>,
     /// The hosts, and how their pings went.
+    #[serde(serialize_with = "as_map")]
     pub hosts: Vec<(String, Pings)>,
     /// The cables, and what they carried.
+    #[serde(serialize_with = "as_map")]
     pub cables: Vec<(String, CableCounters)>,
     /// Whether the run was cut off because it moved more frames than allowed.
     pub cut_off: bool,
@@ -305,11 +308,13 @@ impl Sim {
             let before = node.device.stations(self.now.saturating_sub(MOMENT));
             node.device.handle_timeout(self.now);
             let after = node.device.stations(self.now);
-            for mut station in before {
-                if !after.iter().any(|other| (other.mac, other.fid) == (station.mac, station.fid)) {
-                    station.host = host_name(&self.hosts, station.mac);
-                    self.journeys.record(self.now, Happening::Forgot(node.name.clone(), station));
-                }
+            let gone = |station: &Station| {
+                !after.iter().any(|left| (left.mac, left.fid) == (station.mac, station.fid))
+            };
+            let mut forgotten: Vec<_> = before.into_iter().filter(gone).collect();
+            if !forgotten.is_empty() {
+                name_hosts(&mut forgotten, &self.hosts);
+                self.journeys.record(self.now, Happening::Forgot(node.name.clone(), forgotten));
             }
         }
         self.settle(switch);

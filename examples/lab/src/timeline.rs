@@ -15,15 +15,14 @@ use crate::sim::{Entry, Happening, Hop, Journey, Outcome};
 /// What the writer says.
 pub fn print(out: &mut impl Write, title: &str, seed: u64, run: &Outcome) -> fmt::Result {
     writeln!(out, "{BOLD}{title}{BOLD:#}  {DIM}(seed {seed}){DIM:#}\n")?;
-    writeln!(out, "{DIM}  + station learned   ~ station moved   -> known   => flooded   x stopped{DIM:#}\n")?;
+    writeln!(out, "{DIM}  + station learned   ~ station moved   → known   ⇒ flooded   ✗ stopped{DIM:#}\n")?;
     for entry in &run.timeline {
         print_entry(out, entry)?;
     }
     let end = if run.cut_off { "cut off: too many frames, raise `frames` to see more" } else { "end" };
     writeln!(out, "{DIM}{}{DIM:#}  {end}\n", clock(run.ended_at))?;
     for (name, report) in &run.switches {
-        writeln!(out, "{BOLD}{name}{BOLD:#}  {DIM}{}{DIM:#}", report.model)?;
-        writeln!(out, "{}", report.tables())?;
+        writeln!(out, "{BOLD}{name}{BOLD:#}, {}: {}", report.model, report.text())?;
     }
     for (name, pings) in &run.hosts {
         if pings.sent > 0 {
@@ -48,13 +47,8 @@ fn print_entry(out: &mut impl Write, Entry { at, what }: &Entry) -> fmt::Result 
         Happening::Moved(host, switch, port) => {
             writeln!(out, "{DIM}{at}{DIM:#}  {CYAN}{host} moves to {switch} port {port}{CYAN:#}")
         }
-        Happening::Forgot(switch, station) => {
-            let (name, port, age) =
-                (station.name(), &station.port, station.age.unwrap_or_default().as_secs());
-            writeln!(
-                out,
-                "{DIM}{at}{DIM:#}  {YELLOW}{switch} forgets {name} on port {port}, silent for {age} s{YELLOW:#}"
-            )
+        Happening::Forgot(switch, stations) => {
+            writeln!(out, "{DIM}{at}{DIM:#}  {YELLOW}{switch} forgets {}{YELLOW:#}", known(stations))
         }
         Happening::Stations(switches) => {
             for (name, stations) in switches {
@@ -67,7 +61,7 @@ fn print_entry(out: &mut impl Write, Entry { at, what }: &Entry) -> fmt::Result 
 
 fn print_journey(out: &mut impl Write, at: &str, journey: &Journey) -> fmt::Result {
     let Journey { from, to, what, hops, more_hops, heard_by, lost, in_flight } = journey;
-    let route = format!("{from} -> {to}");
+    let route = format!("{from} → {to}");
     write!(out, "{DIM}{at}{DIM:#}  {route:<18} {what:<24} ")?;
     match heard_by.as_slice() {
         [] => write!(out, "{RED}heard by nobody{RED:#}")?,
@@ -80,14 +74,14 @@ fn print_journey(out: &mut impl Write, at: &str, journey: &Journey) -> fmt::Resu
         write!(out, "{YELLOW}, {in_flight} still on the way{YELLOW:#}")?;
     }
     let hops: Vec<_> = hops.iter().map(hop).collect();
-    write!(out, "\n{:INDENT$}{DIM}{}", "", hops.join(" | "))?;
+    write!(out, "\n{:INDENT$}{DIM}{}", "", hops.join(" │ "))?;
     if *more_hops > 0 {
-        write!(out, " | {} more", report::grouped(*more_hops))?;
+        write!(out, " │ {} more", report::grouped(*more_hops))?;
     }
     writeln!(out, "{DIM:#}")
 }
 
-/// `west 0+ => 1 4` and the like.
+/// `west 0+ ⇒ 1 4` and the like.
 fn hop(Hop { switch, port, handling, .. }: &Hop) -> String {
     let Handling { learning, fate, ports, .. } = handling;
     let mark = match learning {
@@ -96,9 +90,9 @@ fn hop(Hop { switch, port, handling, .. }: &Hop) -> String {
         Learning::Moved { .. } => "~",
     };
     let way = match fate {
-        Fate::Known => format!("-> {}", ports.join(" ")),
-        Fate::Flooded => format!("=> {}", ports.join(" ")),
-        Fate::Filtered(why) | Fate::Dropped(why) => format!("x {why}"),
+        Fate::Known => format!("→ {}", ports.join(" ")),
+        Fate::Flooded => format!("⇒ {}", ports.join(" ")),
+        Fate::Filtered(why) | Fate::Dropped(why) => format!("✗ {why}"),
     };
     format!("{switch} {port}{mark} {way}")
 }

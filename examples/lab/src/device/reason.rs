@@ -8,7 +8,7 @@ pub(super) const fn filtered(why: Filtered) -> &'static str {
     match why {
         Filtered::SamePort => "same-port",
         Filtered::Unreachable => "unreachable",
-        Filtered::Alone => "alone",
+        Filtered::Alone => "no-other-port",
         Filtered::Reserved => "reserved-address",
         Filtered::Local => "local",
         Filtered::Probe => "probe",

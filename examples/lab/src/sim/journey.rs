@@ -35,8 +35,8 @@ pub enum Happening {
     Unplugged(String),
     /// A host took its cable elsewhere: host, switch, port.
     Moved(String, String, String),
-    /// A switch forgot a station.
-    Forgot(String, Station),
+    /// A switch forgot stations that were silent for too long.
+    Forgot(String, Vec<Station>),
     /// The scenario asked what the switches know.
     Stations(Vec<(String, Vec<Station>)>),
 }
