@@ -18,15 +18,18 @@ pub enum Database {
     HashTable(Box<Fdb<HashTable>>),
 }
 
-macro_rules! each {
+/// Goes on with the store that the database has.
+macro_rules! each_store {
     ($database:expr, $fdb:ident => $body:expr) => {
         match $database {
-            Database::DirectCam($fdb) => $body,
-            Database::SetAssoc($fdb) => $body,
-            Database::HashTable($fdb) => $body,
+            $crate::Database::DirectCam($fdb) => $body,
+            $crate::Database::SetAssoc($fdb) => $body,
+            $crate::Database::HashTable($fdb) => $body,
         }
     };
 }
+
+pub(crate) use each_store;
 
 impl Database {
     /// For at most `capacity` stations. Take `seed` from a random source if stations may be hostile.
@@ -47,7 +50,7 @@ impl Database {
     /// See [`Fdb::lookup`].
     #[inline]
     pub fn lookup(&self, now: Duration, key: Key) -> Option<Entry> {
-        each!(self, fdb => fdb.lookup(now, key))
+        each_store!(self, fdb => fdb.lookup(now, key))
     }
 
     /// See [`Fdb::learn`].
@@ -56,7 +59,7 @@ impl Database {
     /// [`Refused`] says why nothing was learned.
     #[inline]
     pub fn learn(&mut self, now: Duration, key: Key, port: PortId) -> Result<Learned, Refused> {
-        each!(self, fdb => fdb.learn(now, key, port))
+        each_store!(self, fdb => fdb.learn(now, key, port))
     }
 
     /// See [`Fdb::insert`].
@@ -64,27 +67,27 @@ impl Database {
     /// # Errors
     /// [`Refused`] says why nothing changed.
     pub fn insert(&mut self, now: Duration, key: Key, entry: Entry) -> Result<Option<Entry>, Refused> {
-        each!(self, fdb => fdb.insert(now, key, entry))
+        each_store!(self, fdb => fdb.insert(now, key, entry))
     }
 
     /// See [`Fdb::remove`].
     pub fn remove(&mut self, now: Duration, key: Key) -> Option<Entry> {
-        each!(self, fdb => fdb.remove(now, key))
+        each_store!(self, fdb => fdb.remove(now, key))
     }
 
     /// See [`Fdb::flush`].
     pub fn flush(&mut self, now: Duration, scope: FlushScope) {
-        each!(self, fdb => fdb.flush(now, scope));
+        each_store!(self, fdb => fdb.flush(now, scope));
     }
 
     /// See [`Fdb::expire`].
     pub fn expire(&mut self, now: Duration) -> usize {
-        each!(self, fdb => fdb.expire(now))
+        each_store!(self, fdb => fdb.expire(now))
     }
 
     /// See [`Fdb::next_expiry`].
     pub fn next_expiry(&self) -> Option<Duration> {
-        each!(self, fdb => fdb.next_expiry())
+        each_store!(self, fdb => fdb.next_expiry())
     }
 
     /// See [`Fdb::set_ageing`].
@@ -92,12 +95,12 @@ impl Database {
     /// # Errors
     /// [`AgeingTooLong`] if `time` is beyond 1024 ticks; nothing changes then.
     pub fn set_ageing(&mut self, now: Duration, time: Option<Duration>) -> Result<(), AgeingTooLong> {
-        each!(self, fdb => fdb.set_ageing(now, time))
+        each_store!(self, fdb => fdb.set_ageing(now, time))
     }
 
     /// See [`Fdb::len`].
     pub fn len(&self) -> usize {
-        each!(self, fdb => fdb.len())
+        each_store!(self, fdb => fdb.len())
     }
 
     /// Whether nothing is stored.
@@ -107,17 +110,17 @@ impl Database {
 
     /// See [`Fdb::capacity`].
     pub fn capacity(&self) -> u32 {
-        each!(self, fdb => fdb.capacity())
+        each_store!(self, fdb => fdb.capacity())
     }
 
     /// See [`Fdb::counters`].
     pub fn counters(&self) -> &Counters {
-        each!(self, fdb => fdb.counters())
+        each_store!(self, fdb => fdb.counters())
     }
 
     /// Every entry in force at `now`, ordered by key.
     pub fn rows(&self, now: Duration) -> Vec<Row> {
-        let mut rows: Vec<Row> = each!(self, fdb => fdb.iter(now).collect());
+        let mut rows: Vec<Row> = each_store!(self, fdb => fdb.iter(now).collect());
         rows.sort_by_key(|row| row.key);
         rows
     }

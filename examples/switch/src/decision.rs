@@ -22,6 +22,16 @@ pub struct Decision {
     pub classified: Option<Classified>,
 }
 
+impl Decision {
+    pub(crate) const fn ended(outcome: Outcome) -> Self {
+        Self { outcome, ports: PortMask::EMPTY, learned: None, classified: None }
+    }
+
+    pub(crate) const fn dropped(reason: Dropped) -> Self {
+        Self::ended(Outcome::Dropped(reason))
+    }
+}
+
 /// Every frame that is received ends in one of the three.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Outcome {

@@ -9,6 +9,7 @@ mod guard;
 mod presets;
 pub mod registers;
 mod rules;
+mod stages;
 mod switch;
 
 pub use configure::ConfigError;

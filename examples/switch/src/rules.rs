@@ -33,25 +33,97 @@ impl Rules {
             Self::OpenVSwitch(_) => None,
         }
     }
+}
+
+/// Rules as the stages use them: one type for each table.
+pub(crate) trait RuleSet {
+    /// What the rules say of a frame that they let in.
+    type Admitted: Admitted;
 
     /// Whether the source of a frame to a reserved address is learned: by the standard, yes, since
     /// learning precedes the filter (802.1Q-2018, 8.6).
-    pub(crate) const fn learns_from_reserved(&self) -> bool {
-        !matches!(self, Self::OpenVSwitch(_))
+    const LEARNS_FROM_RESERVED: bool = true;
+
+    fn classify(&self, port: PortId, header: &Header, frame: &[u8]) -> Result<Self::Admitted, DropReason>;
+}
+
+/// A frame that the rules let in, as the stages use it.
+pub(crate) trait Admitted: Copy + Into<Classified> {
+    fn members(&self) -> PortMask;
+    fn reachable(&self) -> PortMask;
+    fn fid(&self) -> Fid;
+    fn learns(&self) -> bool;
+}
+
+impl RuleSet for chip::Table {
+    type Admitted = vlan_table::Classified;
+
+    #[inline]
+    fn classify(&self, port: PortId, header: &Header, _: &[u8]) -> Result<Self::Admitted, DropReason> {
+        self.classify(port, header)
+    }
+}
+
+impl RuleSet for dot1q::Bridge {
+    type Admitted = vlan_table::Classified;
+
+    #[inline]
+    fn classify(&self, port: PortId, header: &Header, _: &[u8]) -> Result<Self::Admitted, DropReason> {
+        self.classify(port, header)
+    }
+}
+
+impl RuleSet for openvswitch::Bridge {
+    type Admitted = openvswitch::Classified;
+    const LEARNS_FROM_RESERVED: bool = false;
+
+    #[inline]
+    fn classify(&self, port: PortId, _: &Header, frame: &[u8]) -> Result<Self::Admitted, DropReason> {
+        self.classify(port, frame)
+    }
+}
+
+impl Admitted for vlan_table::Classified {
+    #[inline]
+    fn members(&self) -> PortMask {
+        self.members
     }
 
     #[inline]
-    pub(crate) fn classify(
-        &self,
-        port: PortId,
-        header: &Header,
-        frame: &[u8],
-    ) -> Result<Classified, DropReason> {
-        match self {
-            Self::Chip(table) => table.classify(port, header).map(Classified::Table),
-            Self::Dot1q(bridge) => bridge.classify(port, header).map(Classified::Table),
-            Self::OpenVSwitch(bridge) => bridge.classify(port, frame).map(Classified::OpenVSwitch),
-        }
+    fn reachable(&self) -> PortMask {
+        self.reachable
+    }
+
+    #[inline]
+    fn fid(&self) -> Fid {
+        self.fid
+    }
+
+    #[inline]
+    fn learns(&self) -> bool {
+        self.learn
+    }
+}
+
+impl Admitted for openvswitch::Classified {
+    #[inline]
+    fn members(&self) -> PortMask {
+        self.members
+    }
+
+    #[inline]
+    fn reachable(&self) -> PortMask {
+        self.reachable
+    }
+
+    #[inline]
+    fn fid(&self) -> Fid {
+        self.fid
+    }
+
+    #[inline]
+    fn learns(&self) -> bool {
+        true
     }
 }
 
@@ -81,24 +153,6 @@ impl Classified {
         }
     }
 
-    /// Where the frame goes if its destination is a group or unknown.
-    #[inline]
-    pub const fn members(&self) -> PortMask {
-        match self {
-            Self::Table(frame) => frame.members,
-            Self::OpenVSwitch(frame) => frame.members,
-        }
-    }
-
-    /// Where the frame may go if the forwarding database names its port.
-    #[inline]
-    pub const fn reachable(&self) -> PortMask {
-        match self {
-            Self::Table(frame) => frame.reachable,
-            Self::OpenVSwitch(frame) => frame.reachable,
-        }
-    }
-
     /// The forwarding database.
     #[inline]
     pub const fn fid(&self) -> Fid {
@@ -107,13 +161,18 @@ impl Classified {
             Self::OpenVSwitch(frame) => frame.fid,
         }
     }
+}
 
-    /// Whether the source may be learned.
+impl From<vlan_table::Classified> for Classified {
     #[inline]
-    pub const fn learn(&self) -> bool {
-        match self {
-            Self::Table(frame) => frame.learn,
-            Self::OpenVSwitch(_) => true,
-        }
+    fn from(frame: vlan_table::Classified) -> Self {
+        Self::Table(frame)
+    }
+}
+
+impl From<openvswitch::Classified> for Classified {
+    #[inline]
+    fn from(frame: openvswitch::Classified) -> Self {
+        Self::OpenVSwitch(frame)
     }
 }

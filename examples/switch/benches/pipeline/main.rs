@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod cpu;
 mod ours;
 mod peers;
 mod traffic;
@@ -12,7 +13,7 @@ mod traffic;
 use std::hash::BuildHasher;
 use std::hint::black_box;
 
-use criterion::measurement::WallTime;
+use cpu::ThreadCpu;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use peers::{Bound, Composed, PktkitHub, Tagging};
 use traffic::{SLOT, Traffic, Workload};
@@ -28,7 +29,7 @@ const WORKLOADS: [(&str, Workload); 6] = [
     ("1M stations, half retagged", Workload { stations: 1 << 20, vlans: true, ..PLAIN }),
 ];
 
-fn pipeline(criterion: &mut Criterion) {
+fn pipeline(criterion: &mut Criterion<ThreadCpu>) {
     for (name, workload) in WORKLOADS {
         let mut traffic = Traffic::new(workload);
         let mut group = criterion.benchmark_group(name);
@@ -48,7 +49,7 @@ fn pipeline(criterion: &mut Criterion) {
 }
 
 /// Deciding to flood takes as long with a million stations as with a thousand.
-fn flood(criterion: &mut Criterion) {
+fn flood(criterion: &mut Criterion<ThreadCpu>) {
     for stations in [1 << 10, 1 << 20] {
         let workload = Workload { stations, broadcast: true, ..PLAIN };
         let mut traffic = Traffic::new(workload);
@@ -61,7 +62,7 @@ fn flood(criterion: &mut Criterion) {
 
 fn composed<S: BuildHasher + Default>(
     name: &str,
-    group: &mut BenchmarkGroup<'_, WallTime>,
+    group: &mut BenchmarkGroup<'_, ThreadCpu>,
     workload: Workload,
     traffic: &mut Traffic,
 ) {
@@ -93,7 +94,7 @@ fn retagged(tagging: Tagging, slot: &[u8; SLOT], out: &mut [u8; SLOT]) -> u64 {
     u64::from(out[start + 12]) ^ u64::from(out[start + 15])
 }
 
-fn bound(group: &mut BenchmarkGroup<'_, WallTime>, workload: Workload, traffic: &mut Traffic) {
+fn bound(group: &mut BenchmarkGroup<'_, ThreadCpu>, workload: Workload, traffic: &mut Traffic) {
     let mut table = Bound::new(workload.stations);
     for (port, frame) in &traffic.introductions {
         table.forward(1, *port, frame);
@@ -106,7 +107,7 @@ fn bound(group: &mut BenchmarkGroup<'_, WallTime>, workload: Workload, traffic: 
     });
 }
 
-fn pktkit(group: &mut BenchmarkGroup<'_, WallTime>, workload: Workload, traffic: &mut Traffic) {
+fn pktkit(group: &mut BenchmarkGroup<'_, ThreadCpu>, workload: Workload, traffic: &mut Traffic) {
     let hub = PktkitHub::new(workload.vlans);
     let handlers = hub.handlers();
     for (port, frame) in &traffic.introductions {
@@ -122,5 +123,9 @@ fn pktkit(group: &mut BenchmarkGroup<'_, WallTime>, workload: Workload, traffic:
     });
 }
 
-criterion_group!(benches, pipeline, flood);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(ThreadCpu);
+    targets = pipeline, flood
+}
 criterion_main!(benches);

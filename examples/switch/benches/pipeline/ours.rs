@@ -4,12 +4,12 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::BenchmarkGroup;
-use criterion::measurement::WallTime;
 use fdb::Config;
 use switch::vlan_table::dot1q::{Bridge, Membership, PortConfig};
 use switch::vlan_table::{FrameMut, PortId, PortMask, VlanId};
 use switch::{Database, Switch};
 
+use crate::cpu::ThreadCpu;
 use crate::traffic::{HEADROOM, PORTS, SLOT, Traffic, VLANS, Workload};
 
 fn port(raw: u16) -> PortId {
@@ -39,7 +39,7 @@ fn switch(workload: Workload, traffic: &Traffic) -> Switch {
     switch
 }
 
-pub(crate) fn single(group: &mut BenchmarkGroup<'_, WallTime>, workload: Workload, traffic: &mut Traffic) {
+pub(crate) fn single(group: &mut BenchmarkGroup<'_, ThreadCpu>, workload: Workload, traffic: &mut Traffic) {
     let mut switch = switch(workload, traffic);
     let mut out = [0; SLOT];
     let mut now = Duration::from_secs(1);
@@ -77,7 +77,7 @@ fn retagged(switch: &Switch, decision: &switch::Decision, slot: &[u8; SLOT], out
     sum
 }
 
-pub(crate) fn flood(group: &mut BenchmarkGroup<'_, WallTime>, workload: Workload, traffic: &mut Traffic) {
+pub(crate) fn flood(group: &mut BenchmarkGroup<'_, ThreadCpu>, workload: Workload, traffic: &mut Traffic) {
     let mut switch = switch(workload, traffic);
     let now = Duration::from_secs(1);
     group.bench_function(format!("ours, {} stations", workload.stations), |bencher| {
@@ -93,4 +93,4 @@ pub(crate) fn flood(group: &mut BenchmarkGroup<'_, WallTime>, workload: Workload
     });
 }
 
-pub(crate) fn batched(_: &mut BenchmarkGroup<'_, WallTime>, _: Workload, _: &mut Traffic) {}
+pub(crate) fn batched(_: &mut BenchmarkGroup<'_, ThreadCpu>, _: Workload, _: &mut Traffic) {}

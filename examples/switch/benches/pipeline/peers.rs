@@ -173,7 +173,10 @@ impl PktkitHub {
             hub.set_port_mac_limit(&handle, None);
             if vlans {
                 let allowed = pktkit::VlanSet::from_ids(1..=VLANS);
-                hub.set_port_mode(&handle, pktkit::PortMode::Trunk { allowed, native: Some(port % VLANS + 1) });
+                hub.set_port_mode(
+                    &handle,
+                    pktkit::PortMode::Trunk { allowed, native: Some(port % VLANS + 1) },
+                );
             }
             (device, handle)
         });
@@ -189,4 +192,3 @@ impl PktkitHub {
         self.hub.mac_table_len()
     }
 }
-

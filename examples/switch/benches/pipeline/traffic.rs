@@ -45,7 +45,8 @@ struct Station {
 impl Traffic {
     pub(crate) fn new(workload: Workload) -> Self {
         let mut random = Random(0x9E37_79B9_7F4A_7C15);
-        let stations: Vec<Station> = (0..workload.stations).map(|n| station(n, workload, &mut random)).collect();
+        let stations: Vec<Station> =
+            (0..workload.stations).map(|n| station(n, workload, &mut random)).collect();
         // As many frames as fit into 1 MiB, or 16 MiB where the stations would not all appear.
         let frames = if workload.stations > 100_000 { 1 << 18 } else { 1 << 14 };
         let mut traffic = Self {
@@ -100,11 +101,15 @@ impl Traffic {
 fn station(number: usize, workload: Workload, random: &mut Random) -> Station {
     let run = (number / 8) as u32;
     let vendor = (run.wrapping_mul(0x9E37_79B9) >> 16) % 64;
-    let serial = (run.wrapping_mul(0x85EB_CA6B) & 0x001F_FFFF) << 3 | number as u32 % 8;
+    let serial = (run.wrapping_mul(0x85EB_CA6B) & 0x001F_FFFF) * 8 + number as u32 % 8;
     let [_, a, b, c] = serial.to_be_bytes();
     // Different runs never meet: the high bits of the run are in the third octet.
     let high = (run >> 21) as u8;
-    let mac = if run % 4 == 0 { [0xFA, 0x16, 0x3E ^ high, a, b, c] } else { [0, 0x1B, vendor as u8 ^ high, a, b, c] };
+    let mac = if run.is_multiple_of(4) {
+        [0xFA, 0x16, 0x3E ^ high, a, b, c]
+    } else {
+        [0, 0x1B, vendor as u8 ^ high, a, b, c]
+    };
     let port = random.below(usize::from(PORTS)) as u16;
     let vid = match workload.vlans {
         false => 0,

@@ -1,0 +1,205 @@
+//! What happens to a frame, stage by stage, in the order of IEEE 802.1Q-2018, 8.6.
+//!
+//! Rules and store are parameters here, so that for every pair of them the compiler makes one
+//! straight path; what is rare is kept out of it.
+
+use core::time::Duration;
+
+use fdb::{Entry, Fdb, FlushScope, Key, Kind, Learned, Store};
+use rrcp::{Disposition, Hint};
+use vlan_table::{DropReason, EtherType, Header, PortId, PortMask, ReservedAddresses};
+
+use crate::rules::{Admitted, RuleSet};
+use crate::{Counters, Decision, Dropped, Filtered, Guard, Outcome};
+
+/// The parts of a switch that are the same under all rules and over all stores.
+#[derive(Clone, Debug)]
+pub(crate) struct Stages<G> {
+    pub(crate) reserved: ReservedAddresses,
+    pub(crate) guard: G,
+    /// Ports whose link is up.
+    pub(crate) up: PortMask,
+    /// Ports that the guard keeps closed.
+    pub(crate) blocked: PortMask,
+    /// Ports that carry frames: up and not blocked.
+    pub(crate) open: PortMask,
+    pub(crate) counters: Counters,
+}
+
+impl<G: Guard> Stages<G> {
+    #[inline]
+    pub(crate) fn receive<R: RuleSet, S: Store>(
+        &mut self,
+        rules: &R,
+        fdb: &mut Fdb<S>,
+        now: Duration,
+        port: PortId,
+        frame: &[u8],
+    ) -> Decision {
+        let decision = self.decide(rules, fdb, now, port, frame);
+        self.counters.count(port, frame.len(), decision.outcome);
+        for port in decision.ports {
+            self.counters.count_sent(port, frame.len());
+        }
+        decision
+    }
+
+    #[inline]
+    fn decide<R: RuleSet, S: Store>(
+        &mut self,
+        rules: &R,
+        fdb: &mut Fdb<S>,
+        now: Duration,
+        port: PortId,
+        frame: &[u8],
+    ) -> Decision {
+        let Ok(header) = Header::read(frame) else {
+            return Decision::dropped(Dropped::Ingress(DropReason::Truncated));
+        };
+        let admitted = match rules.classify(port, &header, frame) {
+            Ok(admitted) if self.open.contains(port) && header.ether_type() != EtherType::REALTEK => admitted,
+            verdict => match self.ask_guard(fdb, now, port, frame, verdict) {
+                Ok(admitted) => admitted,
+                Err(decision) => return decision,
+            },
+        };
+        let reserved = !self.reserved.relays(header.dst_bits());
+        let mut learned = None;
+        if admitted.learns() && !header.is_src_group() && (!reserved || R::LEARNS_FROM_RESERVED) {
+            let source = Key::from_octets(admitted.fid(), header.src());
+            match fdb.learn(now, source, port) {
+                Ok(Learned::Refreshed) => learned = Some(Learned::Refreshed),
+                Ok(news) => {
+                    learned = Some(news);
+                    if let Some(reason) = self.judge_source(fdb, now, port, news) {
+                        let outcome = Outcome::Dropped(reason);
+                        return Decision {
+                            outcome,
+                            ports: PortMask::EMPTY,
+                            learned,
+                            classified: Some(admitted.into()),
+                        };
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+        let (outcome, ports) = if reserved {
+            (Outcome::Filtered(Filtered::Reserved), PortMask::EMPTY)
+        } else {
+            let station = match header.is_group() {
+                true => None,
+                false => fdb.lookup(now, Key::from_octets(admitted.fid(), header.dst())),
+            };
+            match station {
+                Some(entry) => self.forward(port, &admitted, entry),
+                None => self.flood(&admitted),
+            }
+        };
+        Decision { outcome, ports, learned, classified: Some(admitted.into()) }
+    }
+
+    /// To all open members of its VLAN.
+    #[inline]
+    fn flood(&self, admitted: &impl Admitted) -> (Outcome, PortMask) {
+        let ports = admitted.members().intersection(self.open);
+        match ports.is_empty() {
+            true => (Outcome::Filtered(Filtered::Alone), ports),
+            false => (Outcome::Forwarded, ports),
+        }
+    }
+
+    /// To the port of its destination.
+    #[inline]
+    fn forward(&self, port: PortId, admitted: &impl Admitted, entry: Entry) -> (Outcome, PortMask) {
+        let there =
+            PortMask::EMPTY.with(entry.port).intersection(admitted.reachable()).intersection(self.open);
+        if matches!(entry.kind, Kind::Drop | Kind::Local) || there.is_empty() {
+            return (not_forwarded(port, entry), PortMask::EMPTY);
+        }
+        (Outcome::Forwarded, there)
+    }
+
+    /// A source that was new, moved or may not be here.
+    #[inline(never)]
+    fn judge_source<S: Store>(
+        &mut self,
+        fdb: &mut Fdb<S>,
+        now: Duration,
+        port: PortId,
+        learned: Learned,
+    ) -> Option<Dropped> {
+        match learned {
+            Learned::Moved { .. } => self.guard.handle_hint(now, port, Hint::StationMove),
+            Learned::Bound(entry) if entry.kind == Kind::Local => {
+                self.guard.handle_hint(now, port, Hint::OwnSource);
+            }
+            Learned::Bound(entry) if entry.kind == Kind::Drop => return Some(Dropped::Source),
+            _ => return None,
+        }
+        self.follow_guard(fdb, now);
+        None
+    }
+
+    /// Frames that do not simply go on: refused by the rules, on a closed port, or perhaps probes.
+    #[cold]
+    #[inline(never)]
+    fn ask_guard<A: Admitted, S: Store>(
+        &mut self,
+        fdb: &mut Fdb<S>,
+        now: Duration,
+        port: PortId,
+        frame: &[u8],
+        verdict: Result<A, DropReason>,
+    ) -> Result<A, Decision> {
+        let is_probe = Header::read(frame).is_ok_and(|header| header.ether_type() == EtherType::REALTEK);
+        if is_probe {
+            let vlan = verdict.ok().and_then(|admitted| admitted.into().vlan());
+            let disposition = self.guard.handle_frame(now, port, vlan, frame);
+            self.follow_guard(fdb, now);
+            let classified = verdict.ok().map(Into::into);
+            let end = |outcome| Decision { classified, ..Decision::ended(outcome) };
+            match (disposition, verdict) {
+                (Disposition::OwnProbe, _) => return Err(end(Outcome::Filtered(Filtered::Probe))),
+                (Disposition::Blocked, _) => return Err(end(Outcome::Dropped(Dropped::Blocked))),
+                // It is flooded, whatever storm rages, and its source not learned: while there is a
+                // loop that address is behind many ports.
+                (Disposition::ForeignProbe, Ok(admitted)) if self.open.contains(port) => {
+                    let (outcome, ports) = self.flood(&admitted);
+                    return Err(Decision { ports, ..end(outcome) });
+                }
+                (Disposition::ForeignProbe | Disposition::Forward, _) => {}
+            }
+        }
+        let admitted = verdict.map_err(|reason| Decision::dropped(Dropped::Ingress(reason)))?;
+        if self.open.contains(port) {
+            return Ok(admitted);
+        }
+        let reason = match self.blocked.contains(port) {
+            true => Dropped::Blocked,
+            false => Dropped::Ingress(DropReason::PortState),
+        };
+        Err(Decision { classified: Some(admitted.into()), ..Decision::dropped(reason) })
+    }
+
+    /// Closes and opens ports as the loop detector wants it.
+    pub(crate) fn follow_guard<S: Store>(&mut self, fdb: &mut Fdb<S>, now: Duration) {
+        let blocked = self.guard.blocked();
+        for port in blocked.difference(self.blocked) {
+            fdb.flush(now, FlushScope::port(port));
+        }
+        self.blocked = blocked;
+        self.open = self.up.difference(blocked);
+    }
+}
+
+/// Why a frame to a known station stays.
+#[cold]
+fn not_forwarded(port: PortId, entry: Entry) -> Outcome {
+    match entry.kind {
+        Kind::Drop => Outcome::Dropped(Dropped::Destination),
+        Kind::Local => Outcome::Filtered(Filtered::Local),
+        _ if entry.port == port => Outcome::Filtered(Filtered::SamePort),
+        _ => Outcome::Filtered(Filtered::Unreachable),
+    }
+}
