@@ -223,6 +223,14 @@ impl Config {
         self.entries.get(usize::from(port.index)).map_or(0, |entry| entry.vid)
     }
 
+    /// Whether a frame without a usable VID, priority-tagged if `tagged`, gets past the switches.
+    pub(super) fn admits_without_vid(&self, port: &PortConfig, tagged: bool) -> bool {
+        let counts_as_tagged = tagged && self.policies.priority_tag_counts_as_tag;
+        let foreign =
+            port.discard_non_pvid && self.policies.non_pvid_scope == NonPvidScope::TaggedAndUntagged;
+        !self.vlan_enabled || (!self.tagged_only || counts_as_tagged) && !foreign
+    }
+
     pub(super) fn has_vid(&self, vid: u16) -> bool {
         self.entries.iter().take(self.model.entries.into()).any(|entry| entry.vid == vid)
     }

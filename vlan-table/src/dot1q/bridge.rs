@@ -7,114 +7,124 @@ use crate::{Fid, Header, PortId, PortMask, VlanId};
 
 /// A VLAN bridge with room for `VLANS` VLANs and `64 * WORDS` ports, without allocation.
 ///
-/// It takes 16 KiB and `16 * WORDS` bytes per VLAN, so a bridge for all 4094 VLANs wants a `Box`.
-/// See the [module documentation](super) for an example.
+/// It takes 16 KiB, 8 + `24 * WORDS` bytes per VLAN and about as much per port, so a bridge for all
+/// 4094 VLANs wants a `Box`. See the [module documentation](super) for an example.
 #[derive(Clone, Debug)]
 pub struct Bridge<const VLANS: usize = 4094, const WORDS: usize = 1> {
     pub(super) ports: PortMask<WORDS>,
+    /// Ports that accept VLAN-tagged frames.
+    pub(super) take_tagged: PortMask<WORDS>,
+    /// Ports that accept frames without a VID.
+    pub(super) take_untagged: PortMask<WORDS>,
     /// Ports without ingress filter.
     pub(super) unfiltered: PortMask<WORDS>,
     pub(super) forwarding: PortMask<WORDS>,
     pub(super) isolated: PortMask<WORDS>,
+    /// Ports that discard frames with two tags.
+    pub(super) single_tag: PortMask<WORDS>,
     /// Ports that send service tags.
     pub(super) service: PortMask<WORDS>,
     /// Ports that put the priority of untagged frames into a tag, if there is a priority.
     pub(super) priority_tags: PortMask<WORDS>,
     /// Ports that do so even for priority 0.
     pub(super) always_priority_tags: PortMask<WORDS>,
-    pub(super) port_rows: [[PortRow; 64]; WORDS],
+    pub(super) port_rows: [[PortRow<WORDS>; 64]; WORDS],
     pub(super) configs: [[PortConfig; 64]; WORDS],
-    /// By VID.
-    pub(super) vids: [Vid; 4096],
+    /// Row numbers by VID, then, by port, those of frames without a VID: [`NO_ROW`] if there is none or
+    /// such frames do not go the short way. One table, so that nothing but an index is chosen.
+    pub(super) places: [u16; PLACE_MASK + 1],
     pub(super) rows: [Row<WORDS>; VLANS],
     /// How many rows are in use: the first ones.
     pub(super) used: usize,
-    /// The row of every VLAN that has none of its own.
-    pub(super) rest: Row<WORDS>,
-    /// The row of VIDs 0 and 4095, which are no VLANs.
-    pub(super) nowhere: Row<WORDS>,
+    /// Members of every VLAN that has no row of its own; all of them tagged.
+    pub(super) everywhere: PortMask<WORDS>,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Vid {
-    pub(super) row: u16,
-    pub(super) fid: u16,
+/// Row number of a VID that has none.
+pub(super) const NO_ROW: u16 = u16::MAX;
+const PLACE_MASK: usize = 8191;
+
+/// Where the row number of a port's frames without a VID stands.
+#[inline]
+pub(super) const fn own_place(port: PortId) -> usize {
+    4096 | port.index()
 }
 
-impl Vid {
-    /// Row number of a VLAN without a row of its own.
-    pub(super) const REST: u16 = u16::MAX;
-    /// Row number of what is no VLAN.
-    pub(super) const NOWHERE: u16 = u16::MAX - 1;
-}
-
-/// A VLAN.
+/// A VLAN, as classification needs it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<const WORDS: usize> {
+    /// Ports whose frames with this VID go the short way: they are let in and nothing else is looked at.
+    pub(super) admit: PortMask<WORDS>,
     pub(super) members: PortMask<WORDS>,
     pub(super) untagged: PortMask<WORDS>,
+    pub(super) vid: u16,
+    pub(super) fid: Fid,
 }
 
 impl<const WORDS: usize> Row<WORDS> {
-    pub(super) const EMPTY: Self = Self { members: PortMask::EMPTY, untagged: PortMask::EMPTY };
+    pub(super) const EMPTY: Self = Self {
+        admit: PortMask::EMPTY,
+        members: PortMask::EMPTY,
+        untagged: PortMask::EMPTY,
+        vid: 0,
+        fid: Fid::SHARED,
+    };
 }
 
 /// A port, as classification needs it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PortRow {
+pub(super) struct PortRow<const WORDS: usize> {
+    /// Ports that frames from here may leave by.
+    reach: PortMask<WORDS>,
+    /// Priority of the frames: three bits for each received priority, then those of untagged frames.
+    priorities: u32,
     tpid: u16,
-    /// 0 if there is none.
-    pvid: u16,
-    /// Priority of untagged frames, where a tag has it.
-    default_tci: u16,
-    /// Which [kinds](kind) of frames are let in.
-    accept: u8,
-    forwards: bool,
     learns: bool,
-    isolated: bool,
-    single_tag: bool,
-    /// Priority of tagged frames: three bits for each received priority.
-    regenerated: u32,
 }
 
-/// Kinds of frames that [`AcceptableFrames`] tells apart, a bit each.
-mod kind {
-    pub(super) const UNTAGGED: u8 = 0b001;
-    pub(super) const PRIORITY: u8 = 0b010;
-    pub(super) const TAGGED: u8 = 0b100;
-}
-
-impl PortRow {
-    pub(super) fn new(config: &PortConfig) -> Self {
-        let accept = match config.acceptable {
-            AcceptableFrames::All => kind::UNTAGGED | kind::PRIORITY | kind::TAGGED,
-            AcceptableFrames::OnlyTagged => kind::TAGGED,
-            AcceptableFrames::OnlyUntaggedAndPriority => kind::UNTAGGED | kind::PRIORITY,
-        };
-        let regenerated = config.priority_regeneration.iter().rev();
+impl<const WORDS: usize> PortRow<WORDS> {
+    pub(super) fn new(config: &PortConfig, reach: PortMask<WORDS>) -> Self {
+        let priorities = config.priority_regeneration.into_iter().chain([config.default_priority]);
         Self {
+            reach,
+            priorities: (0..)
+                .step_by(3)
+                .zip(priorities)
+                .fold(0, |map, (at, pcp)| map | u32::from(pcp.get()) << at),
             tpid: config.tag_type.tpid().0,
-            pvid: config.pvid.map_or(0, VlanId::get),
-            default_tci: u16::from(config.default_priority.get()) << 13,
-            accept: if config.state >= PortState::Learning { accept } else { 0 },
-            forwards: config.state == PortState::Forwarding,
             learns: config.learning && config.state >= PortState::Learning,
-            isolated: config.isolated,
-            single_tag: config.discard_double_tagged,
-            regenerated: regenerated.fold(0, |map, pcp| map << 3 | u32::from(pcp.get())),
         }
     }
 
-    /// Whether untagged frames get past the port, if their VLAN lets them in.
-    pub(super) const fn takes_untagged(&self) -> bool {
-        self.accept & kind::UNTAGGED != 0
+    /// Priority where a tag has it; `received` is 8 for a frame without tag (6.9.4).
+    const fn priority(&self, received: u16) -> u16 {
+        ((self.priorities >> (3 * received as u32)) as u16 & 7) << 13
     }
 
-    /// PCP and DEI of a received tag, after priority regeneration (6.9.4).
     #[inline]
-    const fn priority(&self, tci: u16) -> u16 {
-        ((self.regenerated >> ((tci >> 13) * 3)) as u16) << 13 | tci & 0x1000
+    fn classified(&self, header: &Header, row: &Row<WORDS>) -> Classified<WORDS> {
+        let tagged = mask(header.tpid().0 == self.tpid);
+        let members = row.members.intersection(self.reach);
+        let tci = header.tci() & tagged;
+        let priority = self.priority(tci >> 13 | 8 & !tagged);
+        Classified {
+            members,
+            reachable: members,
+            fid: row.fid,
+            learn: self.learns,
+            tags: Tags {
+                vid: row.vid,
+                received: header.tag_word() & (u32::from(tagged) << 16 | u32::from(tagged)),
+                assigned: u32::from(self.tpid) << 16 | u32::from(priority | tci & 0x1000 | row.vid),
+            },
+        }
     }
+}
+
+/// All ones if `condition` holds: choosing by arithmetic, since mixed traffic mispredicts branches.
+#[inline]
+const fn mask(condition: bool) -> u16 {
+    (condition as u16).wrapping_neg()
 }
 
 impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
@@ -129,62 +139,51 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     #[inline]
     pub fn classify(&self, port: PortId, header: &Header) -> Result<Classified<WORDS>, DropReason> {
         let Some(ingress) = self.port_row(port) else { return Err(DropReason::NoSuchPort) };
-        let tagged = header.tpid().0 == ingress.tpid;
-        let own_vid = if tagged { header.tci() & 0x0FFF } else { 0 };
-        let kind = kind::UNTAGGED << (u8::from(tagged) + u8::from(own_vid != 0));
-        let vid = if own_vid == 0 { ingress.pvid } else { own_vid };
-        let (row, fid) = self.row(vid);
-        let admitted = ingress.accept & kind != 0
-            && !row.members.is_empty()
-            && row.members.union(self.unfiltered).contains(port)
-            && !(ingress.single_tag && tagged && header.inner_type().is_tag());
-        if !admitted {
-            return Err(self.refusal(port, header));
+        let vid = header.tci() & 0x0FFF;
+        let by_vid = (header.tpid().0 == ingress.tpid) & (vid != 0);
+        let place = if by_vid { usize::from(vid) } else { own_place(port) };
+        let number = self.places.get(place & PLACE_MASK).copied().unwrap_or(NO_ROW);
+        if let Some(row) = self.rows.get(usize::from(number))
+            && row.admit.contains(port) | !by_vid
+        {
+            return Ok(ingress.classified(header, row));
         }
-        let mut members = row.members.intersection(self.forwarding).without(port);
-        if ingress.isolated {
-            members = members.difference(self.isolated);
-        }
-        if !ingress.forwards {
-            members = PortMask::EMPTY;
-        }
-        let priority = if tagged { ingress.priority(header.tci()) } else { ingress.default_tci };
-        Ok(Classified {
-            members,
-            reachable: members,
-            fid: Fid::masked(fid),
-            learn: ingress.learns,
-            tags: Tags {
-                vid,
-                received: if tagged { header.tag_word() } else { 0 },
-                assigned: u32::from(ingress.tpid) << 16 | u32::from(priority | vid),
-            },
-        })
+        self.classify_with_care(port, header)
     }
 
-    /// Why the frame was discarded: the rules again, one by one.
+    /// The rules one by one: for ports that look deeper, VLANs without a row, and frames that are
+    /// discarded.
     #[cold]
-    fn refusal(&self, port: PortId, header: &Header) -> DropReason {
-        let Some(config) = self.port(port) else { return DropReason::NoSuchPort };
+    #[inline(never)]
+    fn classify_with_care(&self, port: PortId, header: &Header) -> Result<Classified<WORDS>, DropReason> {
+        let (Some(config), Some(ingress)) = (self.port(port), self.port_row(port)) else {
+            return Err(DropReason::NoSuchPort);
+        };
         if config.state < PortState::Learning {
-            return DropReason::PortState;
+            return Err(DropReason::PortState);
         }
-        let vid = (header.tpid() == config.tag_type.tpid()).then_some(header.tci() & 0x0FFF);
-        match (config.acceptable, vid) {
-            (AcceptableFrames::OnlyTagged, None) => return DropReason::Untagged,
-            (AcceptableFrames::OnlyTagged, Some(0)) => return DropReason::PriorityTagged,
-            (AcceptableFrames::OnlyUntaggedAndPriority, Some(1..)) => return DropReason::Tagged,
+        let own_vid = (header.tpid().0 == ingress.tpid).then_some(header.tci() & 0x0FFF);
+        match (config.acceptable, own_vid) {
+            (AcceptableFrames::OnlyTagged, None) => return Err(DropReason::Untagged),
+            (AcceptableFrames::OnlyTagged, Some(0)) => return Err(DropReason::PriorityTagged),
+            (AcceptableFrames::OnlyUntaggedAndPriority, Some(1..)) => return Err(DropReason::Tagged),
             (_, Some(_)) if config.discard_double_tagged && header.inner_type().is_tag() => {
-                return DropReason::DoubleTagged;
+                return Err(DropReason::DoubleTagged);
             }
             _ => {}
         }
-        match vid.filter(|vid| *vid != 0).or(config.pvid.map(VlanId::get)) {
-            None => DropReason::NoPvid,
-            Some(4095) => DropReason::ReservedVid,
-            Some(vid) if self.row(vid).0.members.is_empty() => DropReason::UnknownVlan,
-            Some(_) => DropReason::NotMember,
+        let vid = match own_vid.filter(|vid| *vid != 0).or(config.pvid.map(VlanId::get)) {
+            None => return Err(DropReason::NoPvid),
+            Some(vid) => VlanId::new(vid).ok_or(DropReason::ReservedVid)?,
+        };
+        let row = self.row_of(vid);
+        if row.members.is_empty() {
+            return Err(DropReason::UnknownVlan);
         }
+        if config.ingress_filter && !row.members.contains(port) {
+            return Err(DropReason::NotMember);
+        }
+        Ok(ingress.classified(header, &row))
     }
 
     /// What `port` does to the tags of a frame that leaves by it (8.8.10, 6.9). O(1).
@@ -193,7 +192,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         let Tags { vid, received, assigned, .. } = frame.tags;
         let tpid = if self.service.contains(port) { TagType::Service } else { TagType::Customer }.tpid();
         let wanted = u32::from(tpid.0) << 16 | assigned & 0xFFFF;
-        if !self.row(vid).0.untagged.contains(port) {
+        if !self.row(vid).is_some_and(|row| row.untagged.contains(port)) {
             return tagged(received, wanted);
         }
         if self.priority_tagging(assigned).contains(port) {
@@ -211,7 +210,8 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         ports: PortMask<WORDS>,
     ) -> impl Iterator<Item = (TagAction, PortMask<WORDS>)> + use<VLANS, WORDS> {
         let Tags { vid, received, assigned, .. } = frame.tags;
-        let bare = ports.intersection(self.row(vid).0.untagged);
+        let untagged_set = self.row(vid).map_or(PortMask::EMPTY, |row| row.untagged);
+        let bare = ports.intersection(untagged_set);
         let with_priority = bare.intersection(self.priority_tagging(assigned));
         let with_vid = ports.difference(bare);
         let customer = u32::from(TagType::Customer.tpid().0) << 16 | assigned & 0xFFFF;
@@ -234,20 +234,24 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     }
 
     #[inline]
-    pub(super) fn port_row(&self, port: PortId) -> Option<&PortRow> {
+    pub(super) fn port_row(&self, port: PortId) -> Option<&PortRow<WORDS>> {
         self.port_rows.get(port.index() / 64)?.get(port.index() % 64)
     }
 
-    /// The row of a VLAN, and its filtering identifier.
     #[inline]
-    pub(super) fn row(&self, vid: u16) -> (&Row<WORDS>, u16) {
-        let Some(entry) = self.vids.get(usize::from(vid)) else { return (&self.nowhere, 0) };
-        let row = match self.rows.get(usize::from(entry.row)) {
-            Some(row) => row,
-            None if entry.row == Vid::REST => &self.rest,
-            None => &self.nowhere,
-        };
-        (row, entry.fid)
+    pub(super) fn row(&self, vid: u16) -> Option<&Row<WORDS>> {
+        self.rows.get(usize::from(*self.places.get(usize::from(vid & 0x0FFF))?))
+    }
+
+    /// The row of a VLAN, or what it would be.
+    pub(super) fn row_of(&self, vid: VlanId) -> Row<WORDS> {
+        let vid = vid.get();
+        self.row(vid).copied().unwrap_or(Row {
+            members: self.everywhere,
+            vid,
+            fid: Fid::masked(vid),
+            ..Row::EMPTY
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Changing a bridge: ports, VLANs, memberships, forwarding databases.
 
-use super::bridge::{PortRow, Row, Vid};
-use super::{Bridge, ConfigError, Flush, Membership, PortConfig, PortState, TagType, Vlan};
+use super::bridge::{NO_ROW, PortRow, Row, own_place};
+use super::{AcceptableFrames, Bridge, ConfigError, Flush, Membership, PortConfig, PortState, TagType, Vlan};
 use crate::{Fid, PortId, PortMask, VlanId};
 
 impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
@@ -10,25 +10,26 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     pub fn new(ports: PortMask<WORDS>) -> Self {
         let mut bridge = Self {
             ports,
-            unfiltered: ports,
-            forwarding: ports,
+            take_tagged: PortMask::EMPTY,
+            take_untagged: PortMask::EMPTY,
+            unfiltered: PortMask::EMPTY,
+            forwarding: PortMask::EMPTY,
             isolated: PortMask::EMPTY,
+            single_tag: PortMask::EMPTY,
             service: PortMask::EMPTY,
             priority_tags: PortMask::EMPTY,
             always_priority_tags: PortMask::EMPTY,
-            port_rows: [[PortRow::new(&PortConfig::default()); 64]; WORDS],
+            port_rows: [[PortRow::new(&PortConfig::default(), PortMask::EMPTY); 64]; WORDS],
             configs: [[PortConfig::default(); 64]; WORDS],
-            vids: core::array::from_fn(|vid| Vid { row: Vid::REST, fid: vid as u16 }),
+            places: [NO_ROW; 8192],
             rows: [Row::EMPTY; VLANS],
             used: 0,
-            rest: Row::EMPTY,
-            nowhere: Row::EMPTY,
+            everywhere: PortMask::EMPTY,
         };
-        for vid in [0, 4095] {
-            if let Some(entry) = bridge.vids.get_mut(vid) {
-                entry.row = Vid::NOWHERE;
-            }
+        for port in ports {
+            bridge.sort_in(port, &PortConfig::default());
         }
+        bridge.compile();
         _ = bridge.add_vlan(VlanId::DEFAULT, Vlan { members: ports, untagged: ports, fid: None });
         bridge
     }
@@ -44,33 +45,25 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         configs.get(port.index() % 64).filter(|_| self.ports.contains(port))
     }
 
-    /// Replaces the settings of a port. O(1).
+    /// Replaces the settings of a port. O(ports + VLANs).
     ///
     /// # Errors
     /// [`ConfigError::NoSuchPort`].
     pub fn set_port(&mut self, port: PortId, config: PortConfig) -> Result<Flush, ConfigError> {
         let old = *self.port(port).ok_or(ConfigError::NoSuchPort { port })?;
-        let put = |set: PortMask<WORDS>, is_in| if is_in { set.with(port) } else { set.without(port) };
-        let (priority_tags, always) = config.priority_tags.sets();
-        self.unfiltered = put(self.unfiltered, !config.ingress_filter);
-        self.forwarding = put(self.forwarding, config.state == PortState::Forwarding);
-        self.isolated = put(self.isolated, config.isolated);
-        self.service = put(self.service, config.tag_type == TagType::Service);
-        self.priority_tags = put(self.priority_tags, priority_tags);
-        self.always_priority_tags = put(self.always_priority_tags, always);
-        let (word, bit) = (port.index() / 64, port.index() % 64);
-        if let Some(row) = self.port_rows.get_mut(word).and_then(|rows| rows.get_mut(bit)) {
-            *row = PortRow::new(&config);
-        }
-        if let Some(to) = self.configs.get_mut(word).and_then(|configs| configs.get_mut(bit)) {
+        if let Some(to) =
+            self.configs.get_mut(port.index() / 64).and_then(|word| word.get_mut(port.index() % 64))
+        {
             *to = config;
         }
+        self.sort_in(port, &config);
+        self.compile();
         let went_down = old.state >= PortState::Learning && config.state < PortState::Learning;
         let other_vlans = old.pvid != config.pvid || old.tag_type != config.tag_type;
         Ok(if went_down || other_vlans { Flush::Port(port) } else { Flush::Nothing })
     }
 
-    /// Changes what the spanning tree, or the link, allows a port. O(1).
+    /// Changes what the spanning tree, or the link, allows a port. O(ports + VLANs).
     ///
     /// # Errors
     /// [`ConfigError::NoSuchPort`].
@@ -94,35 +87,34 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         if let Some(port) = vlan.untagged.difference(vlan.members).iter().next() {
             return Err(ConfigError::UntaggedNotMember { vid, port });
         }
-        *self.row_or_new(vid)? = Row { members: vlan.members, untagged: vlan.untagged };
-        if let Some(fid) = vlan.fid {
-            _ = self.set_fid(vid, fid);
-        }
+        let row = self.row_or_new(vid)?;
+        (row.members, row.untagged) = (vlan.members, vlan.untagged);
+        row.fid = vlan.fid.unwrap_or(vid.into());
+        self.compile_vlan(vid);
         Ok(())
     }
 
-    /// Ends a VLAN; frames that carry its VID are of an unknown VLAN from now on. O(4096).
+    /// Ends a VLAN; frames that carry its VID are of an unknown VLAN from now on. O(ports + VLANs).
     ///
     /// # Errors
     /// [`ConfigError::NoSuchVlan`].
     pub fn remove_vlan(&mut self, vid: VlanId) -> Result<Flush, ConfigError> {
-        if !self.is_configured(vid) {
-            return Err(ConfigError::NoSuchVlan { vid });
-        }
+        let gone = *self.row(vid.get()).ok_or(ConfigError::NoSuchVlan { vid })?;
         let last = self.used.saturating_sub(1);
         let moved = self.rows.get(last).copied().unwrap_or(Row::EMPTY);
-        let Some(entry) = self.vids.get_mut(usize::from(vid.get())) else { return Ok(Flush::Nothing) };
-        let (freed, fid) = (entry.row, entry.fid);
-        *entry = Vid { row: Vid::REST, fid: vid.get() };
-        // The last row moves into the gap.
-        if let Some(entry) = self.vids.iter_mut().find(|entry| usize::from(entry.row) == last) {
-            entry.row = freed;
-        }
-        if let Some(row) = self.rows.get_mut(usize::from(freed)) {
-            *row = moved;
+        let Some(entry) = self.places.get_mut(usize::from(vid.get())) else { return Ok(Flush::Nothing) };
+        let freed = core::mem::replace(entry, NO_ROW);
+        if usize::from(freed) != last {
+            // The last row moves into the gap.
+            if let (Some(row), Some(number)) =
+                (self.rows.get_mut(usize::from(freed)), self.places.get_mut(usize::from(moved.vid)))
+            {
+                (*row, *number) = (moved, freed);
+            }
         }
         self.used = last;
-        Ok(Flush::Fid(Fid::masked(fid)))
+        self.compile();
+        Ok(Flush::Fid(gone.fid))
     }
 
     /// Makes `port` a member of a VLAN, which is configured if it was not; the VLAN gets a forwarding
@@ -135,16 +127,18 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
             return Err(ConfigError::NoSuchPort { port });
         }
         self.row_or_new(vid)?.join(port, how);
+        self.compile_vlan(vid);
         Ok(())
     }
 
     /// Ends the membership of `port` in a VLAN; nothing happens if it is no member. O(1).
     pub fn leave(&mut self, vid: VlanId, port: PortId) -> Flush {
-        let Some(entry) = self.vids.get(usize::from(vid.get())).copied() else { return Flush::Nothing };
-        match self.rows.get_mut(usize::from(entry.row)) {
+        match self.row_mut(vid) {
             Some(row) if row.members.contains(port) => {
                 row.leave(port);
-                Flush::PortAndFid(port, Fid::masked(entry.fid))
+                let fid = row.fid;
+                self.compile_vlan(vid);
+                Flush::PortAndFid(port, fid)
             }
             _ => Flush::Nothing,
         }
@@ -158,42 +152,45 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         if !self.ports.contains(port) {
             return Err(ConfigError::NoSuchPort { port });
         }
-        self.rest.join(port, Membership::Tagged);
+        self.everywhere = self.everywhere.with(port);
         for row in self.rows.iter_mut().take(self.used) {
             row.join(port, Membership::Tagged);
         }
+        self.compile();
         Ok(())
     }
 
     /// Ends all memberships of `port`. O(VLANs).
     pub fn leave_all(&mut self, port: PortId) -> Flush {
-        self.rest.leave(port);
+        self.everywhere = self.everywhere.without(port);
         for row in self.rows.iter_mut().take(self.used) {
             row.leave(port);
         }
+        self.compile();
         Flush::Port(port)
     }
 
     /// Puts a VLAN into a forwarding database, shared with all VLANs that have the same identifier. At
-    /// first every VLAN has the identifier that equals its VID. O(1).
-    pub fn set_fid(&mut self, vid: VlanId, fid: Fid) -> Flush {
-        match self.vids.get_mut(usize::from(vid.get())) {
-            Some(entry) if entry.fid != fid.get() => {
-                Flush::Fid(Fid::masked(core::mem::replace(&mut entry.fid, fid.get())))
-            }
-            _ => Flush::Nothing,
-        }
+    /// first every VLAN has the identifier that equals its VID. O(ports).
+    ///
+    /// # Errors
+    /// [`ConfigError::NoSuchVlan`].
+    pub fn set_fid(&mut self, vid: VlanId, fid: Fid) -> Result<Flush, ConfigError> {
+        let row = self.row_mut(vid).ok_or(ConfigError::NoSuchVlan { vid })?;
+        let old = core::mem::replace(&mut row.fid, fid);
+        self.compile_vlan(vid);
+        Ok(if old == fid { Flush::Nothing } else { Flush::Fid(old) })
     }
 
     /// Whether a VLAN has been configured, by [`add_vlan`](Self::add_vlan) or [`join`](Self::join).
     pub fn is_configured(&self, vid: VlanId) -> bool {
-        self.vids.get(usize::from(vid.get())).is_some_and(|entry| entry.row != Vid::REST)
+        self.row(vid.get()).is_some()
     }
 
     /// What is configured of a VLAN; for one that is not, the ports that are members of all.
     pub fn vlan(&self, vid: VlanId) -> Vlan<WORDS> {
-        let (row, fid) = self.row(vid.get());
-        Vlan { members: row.members, untagged: row.untagged, fid: Some(Fid::masked(fid)) }
+        let row = self.row_of(vid);
+        Vlan { members: row.members, untagged: row.untagged, fid: Some(row.fid) }
     }
 
     /// The configured VLANs, by ascending VID. O(4094).
@@ -207,9 +204,10 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     /// [`ConfigError::PvidNotMember`] for the lowest port that would discard all untagged frames.
     pub fn check(&self) -> Result<(), ConfigError> {
         for port in self.ports {
-            let (Some(row), Some(config)) = (self.port_row(port), self.port(port)) else { continue };
+            let Some(config) = self.port(port) else { continue };
             let foreign = config.pvid.filter(|vid| !self.vlan(*vid).members.contains(port));
-            if let Some(vid) = foreign.filter(|_| config.ingress_filter && row.takes_untagged()) {
+            if let Some(vid) = foreign.filter(|_| config.ingress_filter && self.take_untagged.contains(port))
+            {
                 return Err(ConfigError::PvidNotMember { port, vid });
             }
         }
@@ -221,19 +219,94 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         VLANS - self.used
     }
 
+    /// Puts a port into the sets that its settings say.
+    fn sort_in(&mut self, port: PortId, config: &PortConfig) {
+        let put =
+            |set: &mut PortMask<WORDS>, is_in| *set = if is_in { set.with(port) } else { set.without(port) };
+        let receives = config.state >= PortState::Learning;
+        let (priority_tags, always) = config.priority_tags.sets();
+        put(
+            &mut self.take_tagged,
+            receives && config.acceptable != AcceptableFrames::OnlyUntaggedAndPriority,
+        );
+        put(&mut self.take_untagged, receives && config.acceptable != AcceptableFrames::OnlyTagged);
+        put(&mut self.unfiltered, !config.ingress_filter);
+        put(&mut self.forwarding, config.state == PortState::Forwarding);
+        put(&mut self.isolated, config.isolated);
+        put(&mut self.single_tag, config.discard_double_tagged);
+        put(&mut self.service, config.tag_type == TagType::Service);
+        put(&mut self.priority_tags, priority_tags);
+        put(&mut self.always_priority_tags, always);
+    }
+
+    /// Makes the rows of all VLANs and ports follow the settings.
+    fn compile(&mut self) {
+        let (ports, unfiltered) = (self.take_tagged.difference(self.single_tag), self.unfiltered);
+        for row in self.rows.iter_mut().take(self.used) {
+            row.admit = row.welcome(unfiltered).intersection(ports);
+        }
+        for port in self.ports {
+            self.compile_port(port);
+        }
+    }
+
+    /// Makes the row of a VLAN, and the rows of ports that have it as PVID, follow the settings.
+    fn compile_vlan(&mut self, vid: VlanId) {
+        let (ports, unfiltered) = (self.take_tagged.difference(self.single_tag), self.unfiltered);
+        if let Some(row) = self.row_mut(vid) {
+            row.admit = row.welcome(unfiltered).intersection(ports);
+        }
+        for port in self.ports {
+            if self.port(port).is_some_and(|config| config.pvid == Some(vid)) {
+                self.compile_port(port);
+            }
+        }
+    }
+
+    fn compile_port(&mut self, port: PortId) {
+        let Some(config) = self.port(port) else { return };
+        let ports = self.take_untagged.difference(self.single_tag);
+        let own = config
+            .pvid
+            .and_then(|vid| Some((self.row(vid.get())?, *self.places.get(usize::from(vid.get()))?)));
+        let own = own.filter(|(row, _)| row.welcome(self.unfiltered).intersection(ports).contains(port));
+        let hidden = if config.isolated { self.isolated } else { PortMask::EMPTY };
+        let reach = match config.state {
+            PortState::Forwarding => self.forwarding.without(port).difference(hidden),
+            _ => PortMask::EMPTY,
+        };
+        let (compiled, own) = (PortRow::new(config, reach), own.map_or(NO_ROW, |(_, number)| number));
+        if let Some(number) = self.places.get_mut(own_place(port)) {
+            *number = own;
+        }
+        let word = self.port_rows.get_mut(port.index() / 64);
+        if let Some(row) = word.and_then(|word| word.get_mut(port.index() % 64)) {
+            *row = compiled;
+        }
+    }
+
+    fn row_mut(&mut self, vid: VlanId) -> Option<&mut Row<WORDS>> {
+        self.rows.get_mut(usize::from(*self.places.get(usize::from(vid.get()))?))
+    }
+
     fn row_or_new(&mut self, vid: VlanId) -> Result<&mut Row<WORDS>, ConfigError> {
         let full = ConfigError::TableFull { vid, capacity: VLANS };
-        let entry = self.vids.get_mut(usize::from(vid.get())).ok_or(full)?;
-        if entry.row == Vid::REST {
-            *self.rows.get_mut(self.used).ok_or(full)? = self.rest;
-            entry.row = self.used as u16;
+        let (fresh, number) = (self.row_of(vid), self.places.get_mut(usize::from(vid.get())).ok_or(full)?);
+        if *number == NO_ROW {
+            *self.rows.get_mut(self.used).ok_or(full)? = fresh;
+            *number = self.used as u16;
             self.used += 1;
         }
-        self.rows.get_mut(usize::from(entry.row)).ok_or(full)
+        self.rows.get_mut(usize::from(*number)).ok_or(full)
     }
 }
 
 impl<const WORDS: usize> Row<WORDS> {
+    /// Ports whose frames the VLAN takes; a VLAN without members takes none (8.7.1).
+    fn welcome(&self, unfiltered: PortMask<WORDS>) -> PortMask<WORDS> {
+        if self.members.is_empty() { self.members } else { self.members.union(unfiltered) }
+    }
+
     fn join(&mut self, port: PortId, how: Membership) {
         self.members = self.members.with(port);
         self.untagged = match how {
