@@ -63,7 +63,8 @@ impl Document {
     ) -> Result<T, BadInput> {
         let whole = tree.span();
         serde_path_to_error::deserialize(tree.into_deserializer()).map_err(|e| {
-            let path = e.path().to_string();
+            // `Spanned` passes through serde as a struct; its field is nothing that a user wrote.
+            let path = e.path().to_string().replace(".$__serde_spanned_private_value", "");
             let key = match (at, path.as_str()) {
                 (at, "." | "") => at.to_owned(),
                 ("", path) => path.to_owned(),

@@ -1,5 +1,10 @@
 //! The program as a user meets it: what it prints, how it ends, what it leaves behind.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic, helpers of tests too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic, helpers of tests too"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

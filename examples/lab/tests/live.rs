@@ -2,7 +2,12 @@
 //!
 //! Needs root and `ip`; without them it says so and passes, unless `REQUIRE_PEERS=1`.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic, helpers of tests too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic, helpers of tests too"
+)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};

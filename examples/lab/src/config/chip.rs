@@ -1,4 +1,4 @@
-//! Switch files for Realtek's chips: registers by what they do.
+//! Switch files for Realtek's chips: registers by what they do, or as a dump.
 //!
 //! ```toml
 //! [switch]
@@ -15,12 +15,16 @@
 //! ```
 
 use core::ops::Range;
+use std::fs;
 
 use serde::Deserialize;
 use switch::fdb::{self, Ageing};
 use switch::{Database, Rules};
 use toml::Spanned;
-use vlan_table::chip::{Config, Entry, Model, NonPvidScope, Table, TagOp, UnawareTags, UnknownVid};
+use vlan_table::chip::registers::{Field, Image};
+use vlan_table::chip::{
+    Config, DumpError, Entry, Model, NonPvidScope, Table, TagOp, UnawareTags, UnknownVid,
+};
 use vlan_table::{PortId, PortMask, ReservedAddresses};
 
 use crate::device::Device;
@@ -43,6 +47,8 @@ pub(super) struct File {
 struct Switch {
     #[serde(rename = "model")]
     _model: String,
+    /// A register dump, in place of `[[vlan]]` and `[[port]]`.
+    registers: Option<Spanned<String>>,
     vlan_enabled: Option<bool>,
     tag_aware: Option<bool>,
     ingress_filter: Option<bool>,
@@ -127,7 +133,11 @@ pub(super) struct Setup {
 
 impl Setup {
     pub(super) fn of(document: &Document, model: Model, file: &File) -> Result<Self, BadInput> {
-        let mut draft = Draft { document, file, table: Config::new(model), names: names(model) };
+        let switch = file.switch.get_ref();
+        let image = switch.registers.as_ref().map(|name| load(document, model, file, name)).transpose()?;
+        let image = image.unwrap_or_else(|| Image::after_reset(model));
+        let table = image.to_config(model).map_err(|e| document.fault(file.switch.span(), e))?;
+        let mut draft = Draft { document, file, table, names: names(model) };
         draft.entries()?;
         draft.switch();
         draft.ports()?;
@@ -135,11 +145,11 @@ impl Setup {
         Ok(Self {
             table: Table::new(draft.table).map_err(|e| document.fault(whole, e))?,
             names: draft.names,
-            reserved: match file.switch.get_ref().forward_reserved {
-                Some(false) => ReservedAddresses::RealtekDrop,
-                _ => ReservedAddresses::RealtekForward,
+            reserved: match switch.forward_reserved.unwrap_or(image.read(Field::FORWARD_RESERVED) == 1) {
+                true => ReservedAddresses::RealtekForward,
+                false => ReservedAddresses::RealtekDrop,
             },
-            ageing: super::ageing(document, file.switch.get_ref().ageing.as_ref(), Ageing::REALTEK)?,
+            ageing: super::ageing(document, switch.ageing.as_ref(), Ageing::REALTEK)?,
         })
     }
 
@@ -169,6 +179,32 @@ impl Default for Setup {
             ageing: Ageing::REALTEK,
         }
     }
+}
+
+/// Reads a register dump; what it does not name is as after reset.
+fn load(document: &Document, model: Model, file: &File, name: &Spanned<String>) -> Result<Image, BadInput> {
+    if !file.vlan.is_empty() || !file.port.is_empty() {
+        return Err(document
+            .fault(name.span(), "switch.registers: the dump says all that [[vlan]] and [[port]] could say")
+            .help("remove them, or change the dump"));
+    }
+    let path = document.resolve(name.get_ref());
+    let text = fs::read_to_string(&path).map_err(|e| {
+        let what = format!("switch.registers: cannot read {}: {e}", path.display());
+        document.fault(name.span(), what).help("the path is relative to this file")
+    })?;
+    Image::parse(&text, model).map_err(|e| {
+        let (DumpError::Syntax { line }
+        | DumpError::NoSuchRegister { line, .. }
+        | DumpError::Duplicate { line, .. }) = e
+        else {
+            return BadInput::new(path.display(), e);
+        };
+        let start = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let len = text.lines().nth(line - 1).map_or(0, str::len);
+        BadInput::in_text(&path, &text, start..start + len, e)
+            .help("write lines such as `0.18 = 0x1c04`, with `page 1` before the registers of page 1")
+    })
 }
 
 /// Ports are known by their numbers.
