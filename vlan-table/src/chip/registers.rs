@@ -183,18 +183,31 @@ impl PortConfig {
 /// Where a setting stands: some bits of a register.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Field {
-    /// Page, 0 or 1.
-    pub page: u8,
-    /// PHY address.
-    pub phy: u8,
-    /// Register number.
-    pub register: u8,
+    page: u8,
+    phy: u8,
+    register: u8,
     /// The lowest bit.
-    pub shift: u8,
-    /// How many bits.
-    pub bits: u8,
+    shift: u8,
+    bits: u8,
     /// Whether a clear bit means "on".
-    pub active_low: bool,
+    active_low: bool,
+}
+
+impl Field {
+    /// Page, 0 or 1.
+    pub const fn page(self) -> u8 {
+        self.page
+    }
+
+    /// PHY address.
+    pub const fn phy(self) -> u8 {
+        self.phy
+    }
+
+    /// Register number.
+    pub const fn register(self) -> u8 {
+        self.register
+    }
 }
 
 /// Fields of the whole chip.

@@ -143,12 +143,10 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         let by_vid = (header.tpid().0 == ingress.tpid) & (vid != 0);
         let place = if by_vid { usize::from(vid) } else { own_place(port) };
         let number = self.places.get(place & PLACE_MASK).copied().unwrap_or(NO_ROW);
-        if let Some(row) = self.rows.get(usize::from(number))
-            && row.admit.contains(port) | !by_vid
-        {
-            return Ok(ingress.classified(header, row));
+        match self.rows.get(usize::from(number)) {
+            Some(row) if row.admit.contains(port) | !by_vid => Ok(ingress.classified(header, row)),
+            _ => self.classify_with_care(port, header),
         }
-        self.classify_with_care(port, header)
     }
 
     /// The rules one by one: for ports that look deeper, VLANs without a row, and frames that are

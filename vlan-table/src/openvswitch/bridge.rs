@@ -181,12 +181,14 @@ impl<const WORDS: usize> Bridge<WORDS> {
     fn read_tags(&self, frame: &[u8]) -> Result<Stack, DropReason> {
         let mut tags = Stack::default();
         let mut at = frame::HEADER_LEN - 2;
-        while tags.len() < self.vlan_limit
-            && let Some([a, b, c, d, _, _]) = frame.get(at..).and_then(<[u8]>::first_chunk)
-            && is_tpid([*a, *b])
-        {
-            tags.push(u32::from_be_bytes([*a, *b, *c, *d]));
-            at += 4;
+        while tags.len() < self.vlan_limit {
+            match frame.get(at..).and_then(<[u8]>::first_chunk) {
+                Some([a, b, c, d, _, _]) if is_tpid([*a, *b]) => {
+                    tags.push(u32::from_be_bytes([*a, *b, *c, *d]));
+                    at += 4;
+                }
+                _ => break,
+            }
         }
         // A tag that is cut is an error only where no whole one precedes it.
         let first = frame.get(frame::HEADER_LEN - 2..).and_then(<[u8]>::first_chunk);
