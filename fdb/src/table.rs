@@ -143,6 +143,34 @@ impl<S: Store> Fdb<S> {
         self.learn_slowly(now, key, Entry { port, kind }, (place, record))
     }
 
+    /// What most frames need, in one step: refreshes `source` on `port` and says where frames for
+    /// `destination` go. `None`, with nothing done, unless both are known, dynamic and in their place;
+    /// then [`learn`](Self::learn) and [`lookup`](Self::lookup) find out what there is to do.
+    ///
+    /// The two searches do not wait for each other.
+    #[inline]
+    pub fn relay(
+        &mut self,
+        now: Duration,
+        source: impl Into<Key>,
+        port: PortId,
+        destination: impl Into<Key>,
+    ) -> Option<PortId> {
+        if self.clock.is_late(now) {
+            return None;
+        }
+        let (place, from) = self.store.find(source.into());
+        let (_, to) = self.store.find(destination.into());
+        let known = self.certainly_alive(from) & self.certainly_alive(to) & (from.port == port.get());
+        if !known {
+            return None;
+        }
+        if from.meta != self.clock.stamp() {
+            self.store.set(place, from.with_stamp(self.clock.stamp()));
+        }
+        Some(to.port())
+    }
+
     /// Steps the clock. Called by everything that changes the database.
     #[inline]
     pub(crate) fn advance(&mut self, now: Duration) {

@@ -103,6 +103,17 @@ impl Counters {
         }
     }
 
+    /// Counts a frame of `len` bytes from `port` that leaves by `to` alone.
+    #[inline]
+    pub(crate) fn count_relayed(&mut self, port: PortId, to: PortId, len: usize) {
+        if let Some(from) = self.ports.get_mut(port.index()) {
+            from.received += 1;
+            from.received_bytes += len as u64;
+            from.forwarded += 1;
+        }
+        self.count_sent(to, len);
+    }
+
     /// Counts a frame of `len` bytes that leaves by `port`.
     #[inline]
     pub(crate) fn count_sent(&mut self, port: PortId, len: usize) {

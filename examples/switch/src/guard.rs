@@ -56,6 +56,22 @@ pub trait Guard {
     }
 }
 
+/// A frame of the switch's own that is to leave; from
+/// [`Switch::poll_transmit`](crate::Switch::poll_transmit).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub struct Transmit {
+    /// By which port.
+    pub port: PortId,
+    /// How many bytes of the buffer it takes.
+    pub len: usize,
+}
+
+impl Transmit {
+    /// The most bytes that a frame of the switch's own takes.
+    pub const LONGEST: usize = rrcp::PROBE_LEN + vlan_table::Tag::LEN;
+}
+
 /// No detector.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoGuard;

@@ -16,7 +16,7 @@ pub use configure::ConfigError;
 pub use counters::{Counters, PortCounters};
 pub use database::Database;
 pub use decision::{Copies, Copy, Decision, Dropped, Filtered, Outcome};
-pub use guard::{Guard, NoGuard};
+pub use guard::{Guard, NoGuard, Transmit};
 pub use rules::{Classified, Rules};
 pub use switch::Switch;
 pub use {fdb, vlan_table};

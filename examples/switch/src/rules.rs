@@ -1,6 +1,6 @@
 //! The VLAN rules of a switch: one of three tables, behind one face.
 
-use vlan_table::{DropReason, Fid, Header, PortId, PortMask, TagVid, VlanId, chip, dot1q, openvswitch};
+use vlan_table::{DropReason, Fid, Header, PortId, PortMask, Tag, TagVid, VlanId, chip, dot1q, openvswitch};
 
 /// Which VLAN a frame belongs to, where it may go and with which tags.
 #[derive(Clone, Debug)]
@@ -35,6 +35,32 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// The tag that frames of `vlan` have where they leave by `port`; `None` if they leave untagged.
+    pub fn tag_on(&self, port: PortId, vlan: VlanId) -> Option<Tag> {
+        let tag = Tag::customer(vlan);
+        match self {
+            Self::Chip(table) => {
+                let op = table.config().ports.get(port.index())?.tag_op;
+                matches!(op, chip::TagOp::Insert | chip::TagOp::Replace).then_some(tag)
+            }
+            Self::Dot1q(bridge) => {
+                let tpid = bridge.port(port)?.tag_type.tpid();
+                (!bridge.vlan(vlan).untagged.contains(port)).then_some(Tag { tpid, ..tag })
+            }
+            Self::OpenVSwitch(bridge) => {
+                let config = bridge.port(port)?;
+                let own = config.tag == TagVid::Vlan(vlan);
+                match config.vlan_mode {
+                    openvswitch::VlanMode::Access | openvswitch::VlanMode::Dot1qTunnel => None,
+                    openvswitch::VlanMode::NativeUntagged if own => None,
+                    _ => Some(tag),
+                }
+            }
+        }
+    }
+}
+
 /// Rules as the stages use them: one type for each table.
 pub(crate) trait RuleSet {
     /// What the rules say of a frame that they let in.
@@ -43,6 +69,9 @@ pub(crate) trait RuleSet {
     /// Whether the source of a frame to a reserved address is learned: by the standard, yes, since
     /// learning precedes the filter (802.1Q-2018, 8.6).
     const LEARNS_FROM_RESERVED: bool = true;
+
+    /// Whether individual addresses may be reserved: by the standard none is.
+    const RESERVES_INDIVIDUALS: bool = false;
 
     fn classify(&self, port: PortId, header: &Header, frame: &[u8]) -> Result<Self::Admitted, DropReason>;
 }
@@ -76,6 +105,7 @@ impl RuleSet for dot1q::Bridge {
 impl RuleSet for openvswitch::Bridge {
     type Admitted = openvswitch::Classified;
     const LEARNS_FROM_RESERVED: bool = false;
+    const RESERVES_INDIVIDUALS: bool = true;
 
     #[inline]
     fn classify(&self, port: PortId, _: &Header, frame: &[u8]) -> Result<Self::Admitted, DropReason> {

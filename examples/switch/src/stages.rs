@@ -36,6 +36,53 @@ impl<G: Guard> Stages<G> {
         port: PortId,
         frame: &[u8],
     ) -> Decision {
+        if let Some((admitted, to)) = self.relay(rules, fdb, now, port, frame) {
+            self.counters.count_relayed(port, to, frame.len());
+            return Decision {
+                outcome: Outcome::Forwarded,
+                ports: PortMask::EMPTY.with(to),
+                learned: Some(Learned::Refreshed),
+                classified: Some(admitted.into()),
+            };
+        }
+        self.receive_slowly(rules, fdb, now, port, frame)
+    }
+
+    /// Most frames: from one known station to another, which is elsewhere. `None`, with nothing done,
+    /// for all others.
+    #[inline]
+    fn relay<R: RuleSet, S: Store>(
+        &self,
+        rules: &R,
+        fdb: &mut Fdb<S>,
+        now: Duration,
+        port: PortId,
+        frame: &[u8],
+    ) -> Option<(R::Admitted, PortId)> {
+        let header = Header::read(frame).ok()?;
+        if header.is_group() || R::RESERVES_INDIVIDUALS || header.ether_type() == EtherType::REALTEK {
+            return None;
+        }
+        let admitted = rules.classify(port, &header, frame).ok()?;
+        if !admitted.learns() || !self.open.contains(port) {
+            return None;
+        }
+        let source = Key::from_octets(admitted.fid(), header.src());
+        let destination = Key::from_octets(admitted.fid(), header.dst());
+        let reachable = admitted.reachable().intersection(self.open);
+        let to = fdb.relay(now, source, port, destination)?;
+        reachable.contains(to).then_some((admitted, to))
+    }
+
+    #[inline(never)]
+    fn receive_slowly<R: RuleSet, S: Store>(
+        &mut self,
+        rules: &R,
+        fdb: &mut Fdb<S>,
+        now: Duration,
+        port: PortId,
+        frame: &[u8],
+    ) -> Decision {
         let decision = self.decide(rules, fdb, now, port, frame);
         self.counters.count(port, frame.len(), decision.outcome);
         for port in decision.ports {
@@ -44,7 +91,7 @@ impl<G: Guard> Stages<G> {
         decision
     }
 
-    #[inline]
+    /// All stages.
     fn decide<R: RuleSet, S: Store>(
         &mut self,
         rules: &R,

@@ -3,18 +3,19 @@
 use core::time::Duration;
 
 use fdb::FlushScope;
-use vlan_table::{PortId, PortMask, PortOutOfRange, ReservedAddresses};
+use vlan_table::openvswitch::TagEdit;
+use vlan_table::{NoRoom, PortId, PortMask, PortOutOfRange, ReservedAddresses};
 
 use crate::database::each_store;
 use crate::stages::Stages;
-use crate::{Copies, Counters, Database, Decision, Guard, NoGuard, Rules};
+use crate::{Copies, Copy, Counters, Database, Decision, Guard, NoGuard, Rules, Transmit};
 
 /// A switch of up to 64 ports, without I/O and without a clock.
 ///
 /// - [`receive`](Self::receive) every frame, then send what [`copies`](Self::copies) says.
 /// - After every `receive`, and when [`poll_timeout`](Self::poll_timeout) is reached, call
 ///   [`handle_timeout`](Self::handle_timeout) if it is due and send what
-///   [`poll_transmit`](Self::poll_transmit) writes until it returns `None`.
+///   [`poll_transmit`](Self::poll_transmit) writes until there is nothing left.
 /// - `now` is the time since an epoch of the caller's choice, the same for all calls. Time that goes
 ///   back counts as standing still.
 ///
@@ -127,6 +128,29 @@ impl<G: Guard> Switch<G> {
         }
         self.stages.guard.handle_timeout(now);
         self.follow_guard(now);
+    }
+
+    /// The next frame of the switch's own, a probe of its loop detector, written to the front of
+    /// `buffer`, which must hold [`Transmit::LONGEST`] bytes. It is tagged as its port tags its VLAN.
+    ///
+    /// # Errors
+    /// [`NoRoom`] if the buffer is too short; the frame is lost then.
+    pub fn poll_transmit(&mut self, buffer: &mut [u8]) -> Result<Option<Transmit>, NoRoom> {
+        let mut probe = [0; rrcp::PROBE_LEN];
+        loop {
+            let Some(rrcp::Transmit { port, vlan }) = self.stages.guard.poll_transmit(&mut probe) else {
+                return Ok(None);
+            };
+            if !self.stages.up.contains(port) {
+                continue;
+            }
+            let tag = vlan.and_then(|vlan| self.rules.tag_on(port, vlan));
+            let edit = TagEdit { pop: 0, push: [tag, None] };
+            let len =
+                Copy { ports: PortMask::EMPTY.with(port), edit, padding: None }.write(&probe, buffer)?;
+            self.stages.counters.count_sent(port, len);
+            return Ok(Some(Transmit { port, len }));
+        }
     }
 
     /// The loop detector.
