@@ -21,5 +21,6 @@ pub mod replay;
 pub mod report;
 pub mod scenario;
 mod seconds;
+pub mod signals;
 pub mod sim;
 pub mod timeline;

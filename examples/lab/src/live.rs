@@ -6,13 +6,11 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::Instant;
 
 use afpacket::{Interface, TAG_ROOM};
 use anyhow::Context;
 use serde::Serialize;
-use signal_hook::consts::{SIGINT, SIGTERM};
 use vlan_table::PortId;
 
 use crate::config::SwitchFile;
@@ -31,6 +29,8 @@ pub struct Live<'a> {
     pub ports: &'a [(String, String)],
     /// When to stop by itself.
     pub duration: Option<Duration>,
+    /// Ends it when set.
+    pub stop: &'a AtomicBool,
 }
 
 /// How it went.
@@ -83,20 +83,19 @@ const BURST: usize = 64;
 const EVERY: Duration = Duration::from_secs(1);
 
 impl Live<'_> {
-    /// Switches until the time is up, SIGINT or SIGTERM.
+    /// Switches until the time is up or [`stop`](Self::stop) is set.
     ///
     /// # Errors
     /// [`BadInput`] for a port that the switch does not have; else what the system says.
     pub fn run(&self) -> anyhow::Result<Summary> {
         let mut device = self.switch.build();
         let mut jacks = self.plug(&mut device)?;
-        let stop = stop_flag()?;
         announce(&device, &jacks);
         let mut buffer = vec![0; TAG_ROOM + LONGEST];
         let start = Instant::now();
         let mut meter = Meter::new();
         let mut now = Duration::ZERO;
-        while !stop.load(Ordering::Relaxed) && self.duration.is_none_or(|duration| now < duration) {
+        while !self.stop.load(Ordering::Relaxed) && self.duration.is_none_or(|duration| now < duration) {
             wait(&jacks, self.patience(now, &device))?;
             now = start.elapsed();
             for index in 0..jacks.len() {
@@ -187,17 +186,6 @@ fn announce(device: &Device, jacks: &[Jack]) {
     let wired: Vec<_> = wired.collect();
     // A standard error that is closed is no reason not to switch.
     _ = writeln!(io::stderr(), "switching between {}; Ctrl-C ends it", wired.join(", "));
-}
-
-/// Set by SIGINT and SIGTERM; a second one of them ends the program at once.
-fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_default(signal, stop.clone())
-            .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
-            .context("cannot listen for signals")?;
-    }
-    Ok(stop)
 }
 
 fn wait(jacks: &[Jack], patience: Duration) -> io::Result<bool> {

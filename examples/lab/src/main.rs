@@ -11,6 +11,7 @@ use lab::error::{BadInput, EXIT_BAD_INPUT};
 use lab::live::Live;
 use lab::replay::Replay;
 use lab::scenario::Scenario;
+use lab::signals::stop_flag;
 use lab::timeline;
 use serde::Serialize;
 
@@ -46,8 +47,8 @@ fn run(file: Option<&Path>, options: RunOptions) -> anyhow::Result<()> {
 
 fn replay(options: &ReplayOptions) -> anyhow::Result<()> {
     let switch = switch(options.switch.as_deref())?;
-    let out = options.out.as_deref();
-    let summary = Replay { switch: &switch, inputs: &options.inputs, out }.run()?;
+    let (out, stop) = (options.out.as_deref(), stop_flag()?);
+    let summary = Replay { switch: &switch, inputs: &options.inputs, out, stop: &stop }.run()?;
     if options.json {
         return print_json(&summary);
     }
@@ -55,8 +56,10 @@ fn replay(options: &ReplayOptions) -> anyhow::Result<()> {
 }
 
 fn live(options: &LiveOptions) -> anyhow::Result<()> {
+    let stop = stop_flag()?;
     let switch = switch(options.switch.as_deref())?;
-    let summary = Live { switch: &switch, ports: &options.ports, duration: options.duration }.run()?;
+    let summary =
+        Live { switch: &switch, ports: &options.ports, duration: options.duration, stop: &stop }.run()?;
     if options.json {
         return print_json(&summary);
     }

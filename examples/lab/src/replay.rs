@@ -1,9 +1,10 @@
 //! Captures through a switch, and what left each port into files.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use vlan_table::PortId;
@@ -24,6 +25,8 @@ pub struct Replay<'a> {
     pub inputs: &'a [(String, String)],
     /// The directory for `PORT.pcap` and `summary.json`; `None` writes nothing.
     pub out: Option<&'a Path>,
+    /// Ends it when set, as if nothing had been done.
+    pub stop: &'a AtomicBool,
 }
 
 /// How a replay went.
@@ -73,6 +76,9 @@ impl Replay<'_> {
         let (mut first, mut last) = (None, None);
         while let Some((source, record)) = merge.read()? {
             let (Some(port), Some(input)) = (ports.get(source), inputs.get_mut(source)) else { continue };
+            if self.stop.load(Ordering::Relaxed) {
+                bail!("interrupted; nothing was written");
+            }
             input.frames += 1;
             input.cut += u64::from(record.cut > 0);
             let epoch = first.get_or_insert(record.time);

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use lab::capture::{Capture, Record};
 use lab::config::SwitchFile;
@@ -20,7 +21,14 @@ fn every_capture_replays_and_the_counters_add_up() {
             let file = SwitchFile::read(&data(switch)).unwrap();
             let port = file.build().names().next().unwrap().to_owned();
             let inputs = [(port, capture.display().to_string())];
-            let summary = Replay { switch: &file, inputs: &inputs, out: Some(out.path()) }.run().unwrap();
+            let summary = Replay {
+                switch: &file,
+                inputs: &inputs,
+                out: Some(out.path()),
+                stop: &AtomicBool::new(false),
+            }
+            .run()
+            .unwrap();
             adds_up(&summary, out.path());
             replayed += 1;
         }
