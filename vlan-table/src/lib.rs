@@ -17,6 +17,8 @@ pub mod frame;
 pub mod openvswitch;
 mod port;
 mod reserved;
+#[cfg(feature = "serde")]
+mod serialize;
 mod tag;
 mod verdict;
 mod vid_set;

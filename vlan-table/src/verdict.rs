@@ -140,3 +140,52 @@ pub enum DropReason {
     #[error("the frame is not of the port's own VLAN")]
     NotPvid,
 }
+
+impl DropReason {
+    /// All reasons, in the order of their numbers (`reason as usize`), for tables of counters.
+    pub const ALL: [Self; 12] = [
+        Self::NoSuchPort,
+        Self::PortState,
+        Self::Untagged,
+        Self::PriorityTagged,
+        Self::Tagged,
+        Self::NoPvid,
+        Self::ReservedVid,
+        Self::UnknownVlan,
+        Self::NotMember,
+        Self::Truncated,
+        Self::DoubleTagged,
+        Self::NotPvid,
+    ];
+
+    /// A name for reports, such as `"not-member"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoSuchPort => "no-such-port",
+            Self::PortState => "port-state",
+            Self::Untagged => "untagged",
+            Self::PriorityTagged => "priority-tagged",
+            Self::Tagged => "tagged",
+            Self::NoPvid => "no-pvid",
+            Self::ReservedVid => "reserved-vid",
+            Self::UnknownVlan => "unknown-vlan",
+            Self::NotMember => "not-member",
+            Self::Truncated => "truncated",
+            Self::DoubleTagged => "double-tagged",
+            Self::NotPvid => "not-pvid",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_stands_at_its_number_under_its_own_name() {
+        for (number, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number);
+            assert_eq!(DropReason::ALL.iter().filter(|other| other.name() == reason.name()).count(), 1);
+        }
+    }
+}
