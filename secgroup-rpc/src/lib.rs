@@ -22,6 +22,7 @@ mod message;
 mod neutron;
 mod protocol;
 mod rule;
+pub mod sync;
 mod value;
 
 pub use codec::{DecodeError, FORMAT_VERSION};

@@ -153,6 +153,23 @@ impl MemberSet {
         stray.into_iter().for_each(|member| self.push(member));
     }
 
+    /// Removes a member of any kind; one that is not there is no error.
+    pub(crate) fn remove(&mut self, member: Member) {
+        let others = match (member.address, member.mac) {
+            (IpSpec::Host(IpAddr::V4(a)), None) => {
+                return self.v4.iter_mut().for_each(|v4| v4.addresses.retain(|other| *other != a));
+            }
+            (IpSpec::Host(IpAddr::V6(a)), None) => {
+                return self.v6.iter_mut().for_each(|v6| v6.addresses.retain(|other| *other != a));
+            }
+            _ => match member.address.family() {
+                Family::V4 => self.v4.as_mut().map(|v4| &mut v4.others),
+                Family::V6 => self.v6.as_mut().map(|v6| &mut v6.others),
+            },
+        };
+        others.into_iter().for_each(|others| others.retain(|other| *other != member));
+    }
+
     pub(crate) fn normalize(&mut self) {
         self.refile();
         if let Some(v4) = &mut self.v4 {
