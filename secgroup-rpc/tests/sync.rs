@@ -225,8 +225,12 @@ fn every_truncation_and_every_flipped_bit_of_a_delta_leaves_the_state_as_it_was(
     for bit in 0..message.len() * 8 {
         let (mut agent, mut flipped) = (agent.clone(), message.clone());
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(!matches!(agent.handle(NOW, &flipped), Ok(Handled::Applied(_))), "bit {bit}");
-        assert_eq!(agent.info(), before);
+        // A bit that no filter needs, such as the shape of members in JSON, may be either.
+        let expected = match agent.handle(NOW, &flipped) {
+            Ok(Handled::Applied(_)) => server.info_for([PORT]),
+            _ => before.clone(),
+        };
+        assert_eq!(agent.info(), expected, "bit {bit}");
     }
 }
 
@@ -311,12 +315,12 @@ fn a_newer_agent_is_answered_in_our_format_and_unknown_extensions_are_skipped() 
 fn a_message_cannot_make_the_state_larger_than_the_limits() {
     let mut server = server(1000);
     let mut config = AgentConfig::default();
-    config.limits.members = 1000;
+    config.limits.members = 1200;
     let mut agent = Agent::new(config, [PORT]);
     exchange(&mut server, &mut agent, NOW);
     let before = agent.info();
-    server.add_member(GROUP, v4(0x8001));
-    assert_eq!(agent.handle(NOW, &next(&mut server)), Err(SyncError::Limit { what: "members", limit: 1000 }));
+    (0..300).for_each(|low| server.add_member(GROUP, v4(0xFFFF - low)));
+    assert_eq!(agent.handle(NOW, &next(&mut server)), Err(SyncError::Limit { what: "members", limit: 1200 }));
     assert_eq!(agent.info(), before);
 }
 
