@@ -345,18 +345,20 @@ fn vlans(text: &Spanned<String>) -> Result<Vlans, Mistake> {
 
 /// The key whose value stands at `at`, with the table that it is in.
 fn key_of(text: &str, at: usize) -> Option<String> {
-    let before = text.get(..at)?;
     let line_end = text.get(at..)?.find('\n').map_or(text.len(), |end| at + end);
-    let lines = text.get(..line_end)?.lines().rev();
+    let mut lines = text.get(..line_end)?.lines().rev().map(str::trim);
+    let is_header = |line: &&str| line.starts_with('[') && line.ends_with(']') && !line.contains(['"', ',']);
     // A value may span lines: the key is on the nearest line above that has one.
-    let key = lines.clone().find_map(|line| line.split_once('=').map(|(key, _)| key.trim()));
-    let table = before.lines().rev().map(str::trim).find(|line| line.starts_with('['));
-    let table = table.map(|line| line.trim_matches(['[', ']', ' ']));
-    let on_header = lines.clone().next().is_some_and(|line| line.trim().starts_with('['));
-    match (table, key) {
-        (table, _) if on_header => table.map(str::to_owned),
+    let mut key = None;
+    let header = loop {
+        match lines.next() {
+            Some(line) if is_header(&line) => break Some(line.trim_matches(['[', ']', ' '])),
+            Some(line) => key = key.or_else(|| line.split_once('=').map(|(key, _)| key.trim())),
+            None => break None,
+        }
+    };
+    match (header, key) {
         (Some(table), Some(key)) => Some(format!("{table}.{key}")),
-        (None, key) => key.map(str::to_owned),
-        (Some(table), None) => Some(table.to_owned()),
+        (table, key) => table.or(key).map(str::to_owned),
     }
 }
