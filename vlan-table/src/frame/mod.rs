@@ -179,6 +179,7 @@ impl<'a> FrameMut<'a> {
     ///
     /// # Errors
     /// [`FrameError::Truncated`] if fewer than [`HEADER_LEN`] bytes follow the headroom.
+    #[inline]
     pub fn new(buffer: &'a mut [u8], headroom: usize) -> Result<Self, FrameError> {
         let end = buffer.len();
         Self::with_tailroom(buffer, headroom, end.saturating_sub(headroom))
@@ -188,6 +189,7 @@ impl<'a> FrameMut<'a> {
     ///
     /// # Errors
     /// [`FrameError::Truncated`] if `len` is below [`HEADER_LEN`] or the buffer is too short.
+    #[inline]
     pub fn with_tailroom(buffer: &'a mut [u8], headroom: usize, len: usize) -> Result<Self, FrameError> {
         let available = buffer.len().saturating_sub(headroom);
         if len < HEADER_LEN || available < len {
@@ -197,11 +199,13 @@ impl<'a> FrameMut<'a> {
     }
 
     /// The frame as it is now.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
     /// The frame as it is now, for edits that keep its length.
+    #[inline]
     pub fn as_mut_bytes(&mut self) -> &mut [u8] {
         self.buffer.get_mut(self.start..self.end).unwrap_or_default()
     }
@@ -217,6 +221,7 @@ impl<'a> FrameMut<'a> {
     }
 
     /// The outermost tag; `None` if there is none or the frame ends inside it.
+    #[inline]
     pub fn outer_tag(&self) -> Option<Tag> {
         let tag = Tag::from_bytes(*self.as_bytes().get(field::TYPE..)?.first_chunk()?);
         // A tag is only whole with the EtherType behind it.
@@ -227,6 +232,7 @@ impl<'a> FrameMut<'a> {
     ///
     /// # Errors
     /// [`NoRoom`] if the headroom is below four bytes; the frame is unchanged then.
+    #[inline]
     pub fn push_tag(&mut self, tag: Tag) -> Result<(), NoRoom> {
         let Some(start) = self.start.checked_sub(Tag::LEN) else {
             return Err(NoRoom { needed: Tag::LEN, have: self.start });
@@ -240,6 +246,7 @@ impl<'a> FrameMut<'a> {
     /// Removes the outermost tag and returns it; the frame shrinks by four bytes at its front.
     ///
     /// The result may be below [`MIN_LEN`]: see [`pad`](Self::pad).
+    #[inline]
     pub fn pop_tag(&mut self) -> Option<Tag> {
         let tag = self.outer_tag()?;
         self.buffer.copy_within(self.start..self.start + field::TYPE, self.start + Tag::LEN);
@@ -248,6 +255,7 @@ impl<'a> FrameMut<'a> {
     }
 
     /// Replaces the outermost tag and returns the old one; `None`, and no change, without a tag.
+    #[inline]
     pub fn rewrite_tag(&mut self, tag: Tag) -> Option<Tag> {
         let old = self.outer_tag()?;
         self.write_tag(tag);
@@ -278,6 +286,7 @@ impl<'a> FrameMut<'a> {
         }
     }
 
+    #[inline]
     fn write_tag(&mut self, tag: Tag) {
         if let Some(bytes) =
             self.as_mut_bytes().get_mut(field::TYPE..).and_then(|rest| rest.first_chunk_mut())

@@ -70,6 +70,7 @@ impl TagEdit {
     pub const KEEP: Self = Self { pop: 0, push: [None; 2] };
 
     /// By how many bytes the frame grows; negative if it shrinks.
+    #[inline]
     pub fn growth(&self) -> isize {
         let pushed = self.push.iter().flatten().count() as isize;
         (pushed - isize::from(i8::try_from(self.pop).unwrap_or(0))) * Tag::LEN as isize
@@ -79,7 +80,20 @@ impl TagEdit {
     ///
     /// # Errors
     /// [`NoRoom`] if the frame grows by more than its headroom; it is unchanged then.
+    #[inline]
     pub fn apply(&self, frame: &mut FrameMut<'_>) -> Result<(), NoRoom> {
+        match (self.pop, self.push) {
+            (0, [None, _]) => Ok(()),
+            (0, [Some(tag), None]) => frame.push_tag(tag),
+            (1, [None, _]) => {
+                frame.pop_tag();
+                Ok(())
+            }
+            _ => self.apply_both(frame),
+        }
+    }
+
+    fn apply_both(&self, frame: &mut FrameMut<'_>) -> Result<(), NoRoom> {
         let needed = self.growth().max(0) as usize;
         if frame.headroom() < needed {
             return Err(NoRoom { needed, have: frame.headroom() });
