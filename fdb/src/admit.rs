@@ -11,10 +11,6 @@ use crate::error::Refused;
 use crate::store::{Place, Store, Tally};
 use crate::table::{Fdb, Learned};
 
-/// How far beyond the set an entry to evict is looked for. A port whose entries are so rare that none
-/// turns up is refused instead; it can only be one that already has the most.
-const SEARCH: u32 = 512;
-
 impl<S: Store> Fdb<S> {
     /// Enters `entry` under `key`, in the place of what is there. No quota applies; an entry that does
     /// not age evicts a dynamic one if it finds no free place, whatever the policy (as the RTL8306 SDK
@@ -157,25 +153,56 @@ impl<S: Store> Fdb<S> {
     /// Stores a key that is not there, evicting by `rule` if need be; returns the port that lost an entry.
     fn admit(&mut self, key: Key, entry: Entry, rule: WhenFull) -> Result<Option<PortId>, Refused> {
         let limit = self.capacity();
-        let mut loser = None;
-        if self.len() >= limit as usize && !(self.sweep_if_due() && self.len() < limit as usize) {
-            let full = Refused::Full { limit };
-            loser = Some(self.evict(key, entry.port, rule, true).ok_or_else(|| self.count_full(full))?);
-        }
         let record = self.record(entry);
-        if !self.store.insert(key, record) {
-            let full = Refused::SetFull { key, places: self.rivals(key) };
-            if !self.reclaim_rival(key) {
-                loser = Some(self.evict(key, entry.port, rule, false).ok_or_else(|| self.count_full(full))?);
-            }
-            if !self.store.insert(key, record) {
-                return Err(self.count_full(full));
-            }
+        if self.len() < limit as usize || self.sweep_if_due() && self.len() < limit as usize {
+            return self.place(key, record, rule);
         }
-        self.by_port.add(entry.port.get(), 1);
+        let share = self.by_port.get(record.port);
+        let supplanted = match rule {
+            WhenFull::Refuse => None,
+            WhenFull::OldestInSet => self.store.supplant(key, record, |_| true),
+            WhenFull::Fair => self.store.supplant(key, record, |rival| self.by_port.get(rival.port) >= share),
+        };
+        if let Some((place, victim, old)) = supplanted {
+            self.count_out(victim, old);
+            self.counters.evicted += 1;
+            self.count_in(place, key, record);
+            return Ok(Some(old.port()));
+        }
+        let Some(loser) = self.evict(key, entry.port, rule, true) else {
+            return Err(self.count_full(Refused::Full { limit }));
+        };
+        self.place(key, record, rule).map(|_| Some(loser))
+    }
+
+    /// Stores a key below the limit; returns the port that lost an entry because the set was full.
+    fn place(&mut self, key: Key, record: Record, rule: WhenFull) -> Result<Option<PortId>, Refused> {
+        let mut loser = None;
+        let place = match self.store.insert(key, record) {
+            Some(place) => place,
+            None => {
+                let full = Refused::SetFull { key, places: self.rivals(key) };
+                if !self.reclaim_rival(key) {
+                    let evicted = self.evict(key, record.port(), rule, false);
+                    loser = Some(evicted.ok_or_else(|| self.count_full(full))?);
+                }
+                self.store.insert(key, record).ok_or_else(|| self.count_full(full))?
+            }
+        };
+        self.count_in(place, key, record);
+        Ok(loser)
+    }
+
+    fn count_in(&mut self, place: Place, key: Key, record: Record) {
+        self.latest.set(record.port, place);
+        self.by_port.add(record.port, 1);
         self.by_fid.add(key.fid().get(), 1);
         self.note_stamp(record);
-        Ok(loser)
+    }
+
+    fn count_out(&mut self, key: Key, record: Record) {
+        self.by_port.add(record.port, -1);
+        self.by_fid.add(key.fid().get(), -1);
     }
 
     fn count_full(&mut self, why: Refused) -> Refused {
@@ -185,6 +212,12 @@ impl<S: Store> Fdb<S> {
 
     fn rivals(&self, key: Key) -> u32 {
         (0..).take_while(|number| self.store.rival(key, *number).is_some()).count() as u32
+    }
+
+    /// Whether a place where `key` may live is free.
+    fn has_room(&self, key: Key) -> bool {
+        let places = (0..).map_while(|number| self.store.rival(key, number));
+        places.into_iter().any(|place| self.store.at(place).is_none())
     }
 
     /// Frees the place of a dead entry where `key` may live.
@@ -204,53 +237,29 @@ impl<S: Store> Fdb<S> {
 
     /// Frees the place of somebody who may be evicted for a station on `port`; returns the port that lost.
     fn evict(&mut self, key: Key, port: PortId, rule: WhenFull, anywhere: bool) -> Option<PortId> {
-        let victim = match rule {
+        let place = match rule {
             WhenFull::Refuse => None,
-            WhenFull::OldestInSet => self.oldest_rival(key, |_| true),
+            WhenFull::OldestInSet => self.store.oldest_rival(key, |_| true),
             WhenFull::Fair => {
                 self.sweep_if_due(); // the dead do not count in a share
                 let share = self.by_port.get(port.get());
-                let fair = |record: Record| self.by_port.get(record.port) >= share;
-                match self.oldest_rival(key, fair) {
-                    None if anywhere => self.search(fair),
+                match self.store.oldest_rival(key, |record| self.by_port.get(record.port) >= share) {
+                    None if anywhere && self.has_room(key) => self.latest_of(port),
                     found => found,
                 }
             }
-        };
-        let place = victim?;
-        self.hand = place + 1;
+        }?;
         let (victim, record) = self.store.at(place)?;
         self.drop_place(place, victim, record);
         self.counters.evicted += 1;
         Some(record.port())
     }
 
-    /// The longest silent of those that `may` go, among the places of `key`; nearer places first.
-    fn oldest_rival(&self, key: Key, may: impl Fn(Record) -> bool) -> Option<Place> {
-        let mut oldest: Option<(Place, u16)> = None;
-        let mut number = 0;
-        while let Some(place) = self.store.rival(key, number) {
-            if let Some((_, record)) = self.store.at(place)
-                && record.kind().evictable()
-                && may(record)
-                && oldest.is_none_or(|(_, stamp)| record.stamp() < Some(stamp))
-            {
-                oldest = Some((place, record.stamp()?));
-            }
-            number += 1;
-            if number % S::WAYS == 0 && oldest.is_some() {
-                break;
-            }
-        }
-        oldest.map(|(place, _)| place)
-    }
-
-    /// The first that `may` go, from the hand on, not too far.
-    fn search(&self, may: impl Fn(Record) -> bool) -> Option<Place> {
-        let places = self.store.places();
-        (0..SEARCH.min(places)).map(|step| (self.hand % places + step) % places).find(|place| {
-            self.store.at(*place).is_some_and(|(_, record)| record.kind().evictable() && may(record))
-        })
+    /// The place of the last station that was learned on `port`, if it is still there and may go.
+    fn latest_of(&self, port: PortId) -> Option<Place> {
+        let place = self.latest.get(port.get());
+        let (_, record) = self.store.at(place)?;
+        (record.port() == port && record.kind().evictable()).then_some(place)
     }
 
     /// A record of what is seen now.
@@ -283,8 +292,7 @@ impl<S: Store> Fdb<S> {
     /// Frees a place and keeps the tallies; the caller counts why.
     fn drop_place(&mut self, place: Place, key: Key, record: Record) {
         self.store.remove(place);
-        self.by_port.add(record.port, -1);
-        self.by_fid.add(key.fid().get(), -1);
+        self.count_out(key, record);
     }
 
     fn count_dead(&mut self, key: Key, record: Record) {

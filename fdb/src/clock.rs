@@ -1,6 +1,6 @@
 //! Time as entries see it: ticks, stamps, and the two bounds that tell the living from the dead.
 //!
-//! An entry cannot afford a `Duration`. It keeps a 13-bit *stamp*, a number that grows when a new
+//! An entry cannot afford a `Duration`. It keeps a 12-bit *stamp*, a number that grows when a new
 //! *tick* (a fixed step of time) begins and when something is flushed. So one number orders
 //! sightings against both: whoever was seen before the oldest tick that counts has expired, and only
 //! who was seen before the latest flush can have been flushed. For every tick of the past ageing

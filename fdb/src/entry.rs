@@ -81,9 +81,9 @@ pub struct Row {
 pub(crate) type Stamp = u16;
 
 /// The highest stamp there is.
-pub(crate) const LAST_STAMP: Stamp = (1 << 13) - 1;
+pub(crate) const LAST_STAMP: Stamp = (1 << Record::STAMP_BITS) - 1;
 
-/// An entry as stores keep it: the port and 15 bits of `meta`, the class (2 bits) above the stamp.
+/// An entry as stores keep it: the port and 14 bits of `meta`, the class (2 bits) above the stamp (12).
 ///
 /// A dynamic entry has class 0, so that its `meta` is its stamp: one comparison tells whether it
 /// lives. Kinds that do not age share one class and have their number where others have the stamp.
@@ -96,7 +96,7 @@ pub struct Record {
 
 impl Record {
     pub(crate) const FREE: Self = Self { port: 0, meta: 0 };
-    const STAMP_BITS: u32 = 13;
+    pub(crate) const STAMP_BITS: u32 = 12;
     const STICKY: u16 = 1;
     const LOCKED: u16 = 2;
     const PERMANENT: u16 = 3;
@@ -127,16 +127,24 @@ impl Record {
         }
     }
 
+    /// [`Kind::evictable`] of its kind.
+    #[inline(always)]
+    pub(crate) const fn is_evictable(self) -> bool {
+        matches!(self.meta >> Self::STAMP_BITS, 0 | Self::LOCKED)
+    }
+
     /// When the station was last seen; `None` if the kind does not age.
     pub(crate) const fn stamp(self) -> Option<Stamp> {
         if self.meta >> Self::STAMP_BITS == Self::PERMANENT { None } else { Some(self.low()) }
     }
 
     #[must_use]
+    #[inline(always)]
     pub(crate) const fn with_stamp(self, stamp: Stamp) -> Self {
         Self { port: self.port, meta: self.meta & !LAST_STAMP | stamp }
     }
 
+    #[inline(always)]
     pub(crate) fn port(self) -> PortId {
         // a record is only made from a `PortId`
         PortId::new(self.port).unwrap_or(PORT_0)
@@ -166,7 +174,7 @@ mod tests {
                 let record = Record::new(entry, stamp);
                 assert_eq!(record.entry(), entry);
                 assert_eq!(record.stamp(), kind.ages().then_some(stamp));
-                assert!(!record.is_free() && record.meta < 1 << 15);
+                assert!(!record.is_free() && record.meta < 1 << 14);
             }
         }
     }

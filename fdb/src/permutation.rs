@@ -11,6 +11,9 @@ pub(crate) struct Permutation {
     mask: u64,
     first: u64,
     second: u64,
+    /// What undoes the multiplications.
+    #[cfg(any(test, feature = "alloc"))]
+    inverses: [u64; 2],
 }
 
 /// A permuted key; the low four bits are zero.
@@ -22,10 +25,14 @@ const LOW: u64 = 0xF;
 impl Permutation {
     pub(crate) const fn new(seed: [u64; 2]) -> Self {
         let [a, b] = seed;
+        let first = mix(a.wrapping_add(0x9E37_79B9_7F4A_7C15)) | 1;
+        let second = mix(b.wrapping_add(0xD1B5_4A32_D192_ED03)) | 1;
         Self {
             mask: mix(a ^ b.rotate_left(32)) & !LOW,
-            first: mix(a.wrapping_add(0x9E37_79B9_7F4A_7C15)) | 1,
-            second: mix(b.wrapping_add(0xD1B5_4A32_D192_ED03)) | 1,
+            first,
+            second,
+            #[cfg(any(test, feature = "alloc"))]
+            inverses: [inverse(first), inverse(second)],
         }
     }
 
@@ -37,8 +44,9 @@ impl Permutation {
 
     #[cfg(any(test, feature = "alloc"))]
     pub(crate) const fn invert(&self, permuted: Permuted) -> u64 {
-        let x = permuted.0.wrapping_mul(inverse(self.second));
-        (x ^ (x >> 32 & !LOW)).wrapping_mul(inverse(self.first)) ^ self.mask
+        let [first, second] = self.inverses;
+        let x = permuted.0.wrapping_mul(second);
+        (x ^ (x >> 32 & !LOW)).wrapping_mul(first) ^ self.mask
     }
 }
 

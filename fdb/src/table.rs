@@ -10,7 +10,7 @@ use crate::counters::Counters;
 use crate::entry::{Entry, Kind, Record, Row};
 use crate::error::{AgeingTooLong, Refused};
 use crate::flush::FlushLog;
-use crate::store::{Place, Store, Tally};
+use crate::store::{Sight, Store, Tally};
 use crate::{Ageing, Key};
 
 /// A forwarding database: which station is behind which port (IEEE 802.1Q-2018, 8.8).
@@ -45,8 +45,8 @@ pub struct Fdb<S: Store> {
     pub(crate) by_fid: S::Tally,
     /// No stored entry has a stamp below this one.
     pub(crate) oldest: u16,
-    /// Where the search for an entry to evict goes on.
-    pub(crate) hand: Place,
+    /// Where the last new station of each port is, as far as known.
+    pub(crate) latest: S::Tally,
     pub(crate) counters: Counters,
 }
 
@@ -81,7 +81,7 @@ impl<S: Store> Fdb<S> {
             by_port: store.tally(),
             by_fid: store.tally(),
             oldest: crate::entry::LAST_STAMP,
-            hand: 0,
+            latest: store.tally(),
             counters: Counters::default(),
             config,
             store,
@@ -95,17 +95,14 @@ impl<S: Store> Fdb<S> {
     #[inline]
     pub fn lookup(&self, now: Duration, key: impl Into<Key>) -> Option<Entry> {
         let key = key.into();
-        let (_, record) = self.store.find(key);
         if self.clock.is_late(now) {
-            return self.lookup_late(now, key, record);
+            return self.lookup_late(now, key);
         }
-        if self.certainly_alive(record) {
-            Some(Entry { port: record.port(), kind: Kind::Dynamic })
-        } else if record.is_free() {
-            None
-        } else {
-            self.is_alive(key, record, self.clock.cutoff()).then(|| record.entry())
+        let sight = self.sight(key);
+        if !sight.alive & sight.doubt {
+            return self.lookup_thoroughly(key, self.clock.cutoff());
         }
+        sight.alive.then(|| Entry { port: sight.record.port(), kind: Kind::Dynamic })
     }
 
     /// Records that a frame from `key` came in on `port`.
@@ -132,15 +129,16 @@ impl<S: Store> Fdb<S> {
     ) -> Result<Learned, Refused> {
         let key = key.into();
         self.advance(now);
-        let (place, record) = self.store.find(key);
-        if self.certainly_alive(record) && record.port == port.get() {
+        let Sight { alive, doubt, place, record } = self.sight(key);
+        if alive & (record.port == port.get()) {
             if record.meta != self.clock.stamp() {
                 self.store.set(place, record.with_stamp(self.clock.stamp()));
             }
             return Ok(Learned::Refreshed);
         }
         let kind = if kind.ages() { kind } else { Kind::Dynamic };
-        self.learn_slowly(now, key, Entry { port, kind }, (place, record))
+        let found = if alive | doubt { self.store.find(key) } else { (0, Record::FREE) };
+        self.learn_slowly(now, key, Entry { port, kind }, found)
     }
 
     /// What most frames need, in one step: refreshes `source` on `port` and says where frames for
@@ -179,16 +177,23 @@ impl<S: Store> Fdb<S> {
         }
     }
 
-    /// A dynamic entry that nothing can have killed. Free places and other kinds are not.
-    #[inline]
-    fn certainly_alive(&self, record: Record) -> bool {
+    #[inline(always)]
+    fn sight(&self, key: Key) -> Sight {
         let from = self.clock.alive_from();
-        record.meta.wrapping_sub(from) <= self.clock.stamp() - from
+        self.store.sight(key, from, self.clock.stamp() - from)
     }
 
     #[cold]
-    fn lookup_late(&self, now: Duration, key: Key, record: Record) -> Option<Entry> {
-        self.is_alive(key, record, self.clock.cutoff_at(now)).then(|| record.entry())
+    #[inline(never)]
+    fn lookup_late(&self, now: Duration, key: Key) -> Option<Entry> {
+        self.lookup_thoroughly(key, self.clock.cutoff_at(now))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lookup_thoroughly(&self, key: Key, cutoff: u16) -> Option<Entry> {
+        let (_, record) = self.store.find(key);
+        self.is_alive(key, record, cutoff).then(|| record.entry())
     }
 
     /// Whether a record is in force, given the lowest stamp that has not expired.

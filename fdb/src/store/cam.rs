@@ -60,7 +60,6 @@ fn index(key: Key) -> Place {
 impl sealed::Sealed for DirectCam {}
 
 impl Store for DirectCam {
-    const WAYS: u32 = 1 + CAM as u32;
     const PORTS: u16 = 64;
     const FIDS: u16 = 64;
     type Tally = [u32; 64];
@@ -95,18 +94,18 @@ impl Store for DirectCam {
         }
     }
 
-    fn insert(&mut self, key: Key, record: Record) -> bool {
+    fn insert(&mut self, key: Key, record: Record) -> Option<Place> {
         let mut number = 0;
         while let Some(place) = self.rival(key, number) {
             match self.slot_mut(place) {
                 Some(free @ None) => {
                     *free = Some((key, record));
-                    return true;
+                    return Some(place);
                 }
                 _ => number += 1,
             }
         }
-        false
+        None
     }
 
     fn remove(&mut self, place: Place) {
@@ -118,7 +117,7 @@ impl Store for DirectCam {
     fn rival(&self, key: Key, number: u32) -> Option<Place> {
         match number {
             0 => Some(index(key)),
-            in_cam if in_cam < Self::WAYS => Some(DIRECT as u32 + in_cam - 1),
+            in_cam if in_cam <= CAM as u32 => Some(DIRECT as u32 + in_cam - 1),
             _ => None,
         }
     }

@@ -3,9 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Place, Store, sealed};
+use super::{Place, Sight, Store, sealed};
 use crate::Key;
-use crate::entry::Record;
+use crate::entry::{LAST_STAMP, Record};
 use crate::flush::FlushSlot;
 use crate::permutation::{Permutation, Permuted};
 
@@ -17,9 +17,10 @@ use crate::permutation::{Permutation, Permuted};
 /// and nothing is left out: 10 2/3 bytes per place, 16 per entry at the load where tables grow.
 /// A look-up compares the tags at once, verifies one word and takes no branch that depends on luck.
 ///
-/// **Overflow.** An entry that finds its line full goes to one of 16 neighbours within the same
-/// KiB; a 16-bit filter in the line, exact at all times, says which. So an absent key costs a second line
-/// in about 1 % of look-ups. If the neighbour is full too, somebody there moves on.
+/// **Overflow.** An entry that finds its line full goes to one of 8 neighbours within 16 KiB; a filter
+/// in the line, exact at all times, says which. So an absent key costs a second line in about 2 % of
+/// look-ups, and a known one in 5 % when the table is full. If the neighbour is full too, somebody there
+/// moves on.
 ///
 /// **Attacks.** Who does not know the seed cannot choose addresses that meet in a line. Take the
 /// seed from a random source and keep it.
@@ -42,83 +43,180 @@ pub struct HashTable {
 }
 
 /// Six entries in a cache line.
+///
+/// Words 0..=5 are entries. Words 6 and 7 hold their tags in the lower three 16-bit lanes: lane `l` of word
+/// `6 + t` belongs to entry `2 * l + t`. The highest bit of both is set, which no entry in its own line has;
+/// below it word 6 has the filter that says which neighbours hold entries of this line.
 #[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Line {
-    words: [u64; WAYS],
-    /// Lane `w` is the tag of word `w`; lane [`FILTER`] says which neighbours hold entries of this line.
-    lanes: [u16; 8],
-}
+#[repr(align(64))]
+struct Line([u64; 8]);
 
 const WAYS: usize = 6;
-const FILTER: usize = WAYS;
+const TAGS: usize = 6;
+const FILTER_SHIFT: u32 = 48;
 const FEWEST_LINES: usize = 256;
 /// Tables grow beyond this many entries per line on average.
 const LOAD: usize = 4;
 /// Places per line in [`Place`] numbers, a power of two.
 const STRIDE: u32 = 8;
 
+/// Highest bit of each lane.
+const HIGH: u64 = 0x8000_8000_8000_8000;
+/// One in each lane.
+const ONES: u64 = 0x0001_0001_0001_0001;
+
 impl Line {
-    const EMPTY: Self = Self { words: [0; WAYS], lanes: [0; 8] };
+    const EMPTY: Self = Self([0, 0, 0, 0, 0, 0, ASIDE, ASIDE]);
+
+    /// The lowest entry with this tag, or 6 if there is none.
+    ///
+    /// Tags and lanes are below 0x8000, so `0x8000 - (lane ^ tag)` has its highest bit set just
+    /// if they are equal, and no lane borrows from the next. The two results are woven together so that
+    /// byte `n` stands for entry `n`.
+    #[inline(always)]
+    fn way(&self, tag: u64) -> usize {
+        let [.., even, odd] = self.0;
+        let wanted = tag * ONES;
+        let even = HIGH.wrapping_sub(even ^ wanted) & HIGH;
+        let odd = HIGH.wrapping_sub(odd ^ wanted) & HIGH;
+        const NONE: u64 = 1 << (8 * TAGS + 7);
+        ((even >> 8 | odd | NONE).trailing_zeros() / 8) as usize & 7
+    }
+
+    /// What this line, number `number`, has under a key: the entry whose key bits, place bit, class and stamp
+    /// are right, all of which one comparison tells.
+    #[inline(always)]
+    fn sight(&self, number: usize, needle: Needle, from: u64, span: u16) -> Sight {
+        let way = self.way(needle.tag());
+        let word = turned(self.0[way & 7]);
+        let rest = (word & !(PORT << PORT_SHIFT)).wrapping_sub((needle.0 & KEY) + from);
+        let record = Record { port: (word >> PORT_SHIFT & PORT) as u16, meta: (word & META) as u16 };
+        Sight { alive: rest <= u64::from(span), doubt: way < WAYS, place: place(number, way), record }
+    }
+
+    fn tag(&self, way: usize) -> u64 {
+        let tags = self.0.get(TAGS + way % 2).copied().unwrap_or(0);
+        tags >> (way / 2 * 16) & TAG
+    }
+
+    #[inline]
+    fn put(&mut self, way: usize, tag: u64, new: u64) {
+        if let Some(word) = self.0.get_mut(way) {
+            *word = new;
+        }
+        if let Some(tags) = self.0.get_mut(TAGS + way % 2) {
+            let shift = way / 2 * 16;
+            *tags = *tags & !(TAG << shift) | tag << shift;
+        }
+    }
+
+    /// The longest silent entry that `may` go: only dynamic and locked ones are asked for.
+    #[inline]
+    fn oldest(&self, may: impl Fn(Record) -> bool) -> Option<usize> {
+        let mut oldest = (u16::MAX, 0);
+        for (way, word) in self.entries() {
+            let record = record(word);
+            let stamp = record.meta & LAST_STAMP;
+            if stamp < oldest.0 && record.meta != 0 && record.is_evictable() && may(record) {
+                oldest = (stamp, way);
+            }
+        }
+        (oldest.0 != u16::MAX).then_some(oldest.1)
+    }
+
+    fn free_way(&self) -> Option<usize> {
+        self.0.iter().take(WAYS).position(|word| *word == 0)
+    }
+
+    #[inline(always)]
+    fn may_have_neighbour(&self, tag: u64) -> u64 {
+        self.0[TAGS] >> (FILTER_SHIFT + direction(tag)) & 1
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        self.0.iter().copied().take(WAYS).enumerate()
+    }
 }
 
-/// A permuted key as a line wants it: rotated so that the tag is in the lowest 16 bits.
+/// A permuted key as a line wants it: rotated so that the tag is in the lowest 15 bits. Words are
+/// stored [`META_SHIFT`] further to the right, where class and stamp take the place of the tag.
 ///
-/// | bits | of the rotated key | of a word |
+/// | bits of the rotated key | content | in a word |
 /// |---|---|---|
-/// | 0..=14 | tag | class and stamp of the record |
-/// | 15 | tag | set: this is not the line of the key but a neighbour |
-/// | 16..=31 | key | key |
+/// | 0..=14 | tag | stamp (12), class (2), and whether this is a neighbour of the line of the key |
+/// | 15..=31 | key | key |
 /// | 32..=43 | top bits, implied by the line, and padding | port |
 /// | 44..=63 | key | key |
 #[derive(Clone, Copy)]
 struct Needle(u64);
 
-const ROTATE: u32 = 24;
-const KEY: u64 = 0xFFFF_F000_FFFF_0000;
-const ASIDE: u64 = 1 << 15;
-const META: u64 = ASIDE - 1;
+const ROTATE: u32 = 40;
+const META_SHIFT: u32 = 15;
+const KEY: u64 = 0xFFFF_F000_FFFF_8000;
+const TAG: u64 = 0x7FFF;
+const META: u64 = 0x3FFF;
 const PORT_SHIFT: u32 = 32;
 const PORT: u64 = 0xFFF;
+/// The entry is not in its own line, as a bit of a stored word.
+const ASIDE: u64 = 1 << 63;
+/// The same as a bit of a word that was turned to fit a needle.
+const ASIDE_TURNED: u64 = 1 << 14;
 
 impl Needle {
-    #[inline]
+    #[inline(always)]
     const fn new(permuted: Permuted) -> Self {
-        Self(permuted.0.rotate_right(ROTATE))
+        Self(permuted.0.rotate_left(ROTATE))
     }
 
-    #[inline]
-    const fn tag(self) -> u16 {
-        self.0 as u16
+    #[inline(always)]
+    const fn tag(self) -> u64 {
+        self.0 & TAG
     }
 
     /// The word of a record under this key.
     #[inline]
-    const fn word(self, record: Record, aside: u64) -> u64 {
-        self.0 & KEY | (record.port as u64) << PORT_SHIFT | record.meta as u64 | aside
+    const fn word(self, record: Record) -> u64 {
+        stored(self.0 & KEY | turned_record(record))
     }
 
     /// Whether a word with the same tag is that of this key.
     #[inline]
     const fn fits(self, word: u64, aside: u64) -> bool {
-        word & (KEY | ASIDE) == self.0 & KEY | aside
+        turned(word) & (KEY | ASIDE_TURNED) == self.0 & KEY | if aside != 0 { ASIDE_TURNED } else { 0 }
     }
 }
 
+#[inline(always)]
+const fn turned(word: u64) -> u64 {
+    word.rotate_left(META_SHIFT)
+}
+
+#[inline(always)]
+const fn stored(turned: u64) -> u64 {
+    turned.rotate_right(META_SHIFT)
+}
+
 #[inline]
+const fn turned_record(record: Record) -> u64 {
+    (record.port as u64) << PORT_SHIFT | record.meta as u64
+}
+
+#[inline(always)]
 const fn record(word: u64) -> Record {
+    let word = turned(word);
     Record { port: (word >> PORT_SHIFT & PORT) as u16, meta: (word & META) as u16 }
 }
 
-/// The neighbour of a line that takes the overflow with this tag; its own inverse.
-#[inline]
-const fn neighbour(line: usize, tag: u16) -> usize {
-    line ^ (direction(tag) as usize + 1)
+/// The neighbour of a line that takes the overflow with this tag; its own inverse. The eight directions
+/// are the edges of a hypercube of 256 lines, so that a crowd can spread.
+#[inline(always)]
+const fn neighbour(line: usize, tag: u64) -> usize {
+    line ^ 1 << direction(tag)
 }
 
-#[inline]
-const fn direction(tag: u16) -> u16 {
-    tag & 15
+#[inline(always)]
+const fn direction(tag: u64) -> u32 {
+    tag as u32 % 8
 }
 
 impl HashTable {
@@ -150,67 +248,82 @@ impl HashTable {
         size_of_val(self.lines.as_slice())
     }
 
-    #[inline]
+    #[inline(always)]
     fn permute(&self, key: Key) -> (usize, Needle) {
         let permuted = self.permutation.apply(key.bits());
         ((permuted.0 >> self.shift) as usize, Needle::new(permuted))
     }
 
+    /// A hurried look at the neighbour, after the line itself had nothing alive.
+    #[inline(never)]
+    fn sight_aside(&self, home: usize, needle: Needle, from: u16, span: u16) -> Sight {
+        let number = neighbour(home, needle.tag());
+        let Some(line) = self.lines.get(number) else { return Sight::ABSENT };
+        let sight = line.sight(number, needle, u64::from(from) | ASIDE_TURNED, span);
+        Sight { doubt: true, ..sight }
+    }
+
     /// Search without hurry: every place where the key may be.
     #[cold]
     #[inline(never)]
-    fn search(&self, home: usize, needle: Needle) -> (Place, Record) {
-        for (line, aside) in [(home, 0), (neighbour(home, needle.tag()), ASIDE)] {
-            let Some(Line { words, lanes }) = self.lines.get(line) else { continue };
-            for (way, (word, lane)) in words.iter().zip(lanes).enumerate() {
-                if *lane == needle.tag() && needle.fits(*word, aside) && *word != 0 {
-                    return (place(line, way), record(*word));
+    fn search(&self, key: Key) -> (Place, Record) {
+        let (home, needle) = self.permute(key);
+        for (number, aside) in [(home, 0), (neighbour(home, needle.tag()), ASIDE)] {
+            let Some(line) = self.lines.get(number) else { continue };
+            for (way, word) in line.entries() {
+                if word != 0 && needle.fits(word, aside) && line.tag(way) == needle.tag() {
+                    return (place(number, way), record(word));
                 }
             }
         }
         (0, Record::FREE)
     }
 
-    /// Puts an entry into a free place of `line`.
+    /// Puts an entry into a free place of a line.
     #[inline]
-    fn put(&mut self, line: usize, needle_tag: u16, new: u64) -> bool {
-        let Some(Line { words, lanes }) = self.lines.get_mut(line) else { return false };
-        for (word, lane) in words.iter_mut().zip(lanes) {
-            if *word == 0 {
-                (*word, *lane) = (new, needle_tag);
-                return true;
-            }
-        }
-        false
+    fn put(&mut self, number: usize, tag: u64, word: u64) -> Option<Place> {
+        let line = self.lines.get_mut(number)?;
+        let way = line.free_way()?;
+        line.put(way, tag, word);
+        Some(place(number, way))
     }
 
     /// Puts an entry into its line or the neighbour.
     #[inline]
-    fn put_near(&mut self, home: usize, tag: u16, word: u64) -> bool {
-        if self.put(home, tag, word & !ASIDE) {
-            return true;
+    fn put_near(&mut self, home: usize, tag: u64, word: u64) -> Option<Place> {
+        if let place @ Some(_) = self.put(home, tag, word & !ASIDE) {
+            return place;
         }
-        if !self.put(neighbour(home, tag), tag, word | ASIDE) {
-            return false;
-        }
-        if let Some(line) = self.lines.get_mut(home) {
-            line.lanes[FILTER] |= 1 << direction(tag);
-        }
-        true
+        let place = self.put(neighbour(home, tag), tag, word | ASIDE)?;
+        self.point(home, tag);
+        Some(place)
     }
 
-    /// Makes room in `line`: moves one of its entries to the other line where it may be.
-    fn make_room(&mut self, line: usize) -> bool {
-        let Some(Line { words, lanes }) = self.lines.get(line).copied() else { return false };
-        for (way, (word, tag)) in words.into_iter().zip(lanes).enumerate() {
-            let other = neighbour(line, tag);
-            if self.put(other, tag, word ^ ASIDE) {
-                if word & ASIDE == 0
-                    && let Some(line) = self.lines.get_mut(line)
-                {
-                    line.lanes[FILTER] |= 1 << direction(tag);
+    /// Says in the filter of `home` that the neighbour has something.
+    fn point(&mut self, home: usize, tag: u64) {
+        if let Some(line) = self.lines.get_mut(home) {
+            line.0[TAGS] |= 1 << (FILTER_SHIFT + direction(tag));
+        }
+    }
+
+    /// Makes room in a line: moves one of its entries to the other line where it may be, if need be
+    /// after making room there.
+    fn make_room(&mut self, number: usize, depth: u32) -> bool {
+        let Some(line) = self.lines.get(number).copied() else { return false };
+        if depth > 0 {
+            return self.make_room(number, 0)
+                || line.entries().any(|(way, _)| {
+                    let other = neighbour(number, line.tag(way));
+                    self.make_room(other, depth - 1) && self.make_room(number, 0)
+                });
+        }
+        for (way, word) in line.entries() {
+            let tag = line.tag(way);
+            if self.put(neighbour(number, tag), tag, word ^ ASIDE).is_some() {
+                if word & ASIDE == 0 {
+                    self.point(number, tag);
                 }
-                self.clear(line, way);
+                self.clear(number, way);
                 return true;
             }
         }
@@ -219,35 +332,36 @@ impl HashTable {
 
     /// Empties a place and, if the entry was not in its own line, mends the filter there.
     #[inline]
-    fn clear(&mut self, line: usize, way: usize) {
-        let Some(Line { words, lanes }) = self.lines.get_mut(line) else { return };
-        let (Some(word), Some(tag)) = (words.get_mut(way), lanes.get(way)) else { return };
-        let (old, tag) = (core::mem::take(word), *tag);
-        if old & ASIDE != 0 {
-            self.mend(line, tag);
+    fn clear(&mut self, number: usize, way: usize) {
+        let Some(line) = self.lines.get_mut(number) else { return };
+        let Some(word) = line.0.get_mut(way) else { return };
+        if core::mem::take(word) & ASIDE != 0 {
+            let tag = line.tag(way);
+            self.mend(number, tag);
         }
     }
 
-    /// Takes the direction of `tag` out of the filter of its home if no other entry in `line` needs it.
+    /// Takes the direction of `tag` out of the filter of its home if no other entry in this line needs it.
     #[inline(never)]
-    fn mend(&mut self, line: usize, tag: u16) {
-        let needed = self.lines.get(line).is_some_and(|Line { words, lanes }| {
-            words
-                .iter()
-                .zip(lanes)
-                .any(|(word, lane)| word & ASIDE != 0 && direction(*lane) == direction(tag))
-        });
-        if !needed && let Some(home) = self.lines.get_mut(neighbour(line, tag)) {
-            home.lanes[FILTER] &= !(1 << direction(tag));
+    fn mend(&mut self, number: usize, tag: u64) {
+        let same_home =
+            |line: &Line, way, word| word & ASIDE != 0 && direction(line.tag(way)) == direction(tag);
+        let needed = self
+            .lines
+            .get(number)
+            .is_some_and(|line| line.entries().any(|(way, word)| same_home(line, way, word)));
+        if !needed && let Some(home) = self.lines.get_mut(neighbour(number, tag)) {
+            home.0[TAGS] &= !(1 << (FILTER_SHIFT + direction(tag)));
         }
     }
 
-    /// The key of an entry in `line`.
-    fn key(&self, line: usize, tag: u16, word: u64) -> Key {
-        let home = if word & ASIDE == 0 { line } else { neighbour(line, tag) };
+    /// The key of an entry.
+    #[inline]
+    fn key(&self, number: usize, tag: u64, word: u64) -> Key {
+        let home = if word & ASIDE == 0 { number } else { neighbour(number, tag) };
         let implied = (1u64 << self.shift).wrapping_sub(1);
-        let rotated = (word & KEY | u64::from(tag)).rotate_left(ROTATE);
-        let permuted = rotated & implied & !0xF | (home as u64) << self.shift;
+        let permuted = (turned(word) & KEY | tag).rotate_right(ROTATE);
+        let permuted = permuted & implied & !0xF | (home as u64) << self.shift;
         Key::from_bits(self.permutation.invert(Permuted(permuted)))
     }
 
@@ -271,7 +385,7 @@ impl HashTable {
         };
         for place in 0..self.places() {
             if let Some((key, record)) = self.at(place)
-                && !bigger.place(key, record)
+                && bigger.place(key, record).is_none()
             {
                 return false;
             }
@@ -281,18 +395,19 @@ impl HashTable {
     }
 
     #[inline]
-    fn place(&mut self, key: Key, record: Record) -> bool {
+    fn place(&mut self, key: Key, record: Record) -> Option<Place> {
         let (home, needle) = self.permute(key);
-        let (tag, word) = (needle.tag(), needle.word(record, 0));
-        let placed = self.put_near(home, tag, word) || self.place_by_moving(home, tag, word);
-        self.entries += u32::from(placed);
-        placed
+        let (tag, word) = (needle.tag(), needle.word(record));
+        let place = self.put_near(home, tag, word).or_else(|| self.place_by_moving(home, tag, word))?;
+        self.entries += 1;
+        Some(place)
     }
 
     #[cold]
     #[inline(never)]
-    fn place_by_moving(&mut self, home: usize, tag: u16, word: u64) -> bool {
-        (self.make_room(home) || self.make_room(neighbour(home, tag))) && self.put_near(home, tag, word)
+    fn place_by_moving(&mut self, home: usize, tag: u64, word: u64) -> Option<Place> {
+        let moved = self.make_room(home, 2) || self.make_room(neighbour(home, tag), 2);
+        if moved { self.put_near(home, tag, word) } else { None }
     }
 }
 
@@ -308,19 +423,9 @@ const fn line_and_way(place: Place) -> (usize, usize) {
     ((place / STRIDE) as usize, (place % STRIDE) as usize)
 }
 
-/// Which lanes hold `tag`: byte `w` of the result is all ones or all zeros.
-///
-/// Written so that compilers make it one comparison of eight lanes and one narrowing.
-#[inline]
-fn matches(lanes: &[u16; 8], tag: u16) -> u64 {
-    let equal = lanes.map(|lane| if lane == tag { 0xFF } else { 0u8 });
-    u64::from_le_bytes(equal) & 0x0000_FFFF_FFFF_FFFF
-}
-
 impl sealed::Sealed for HashTable {}
 
 impl Store for HashTable {
-    const WAYS: u32 = WAYS as u32;
     const PORTS: u16 = 4096;
     const FIDS: u16 = 4096;
     type Tally = Vec<u32>;
@@ -334,39 +439,41 @@ impl Store for HashTable {
         self.lines.len() as u32 * STRIDE
     }
 
-    #[inline]
-    fn find(&self, key: Key) -> (Place, Record) {
+    #[inline(always)]
+    fn sight(&self, key: Key, from: u16, span: u16) -> Sight {
         let (home, needle) = self.permute(key);
-        let Some(line) = self.lines.get(home) else { return (0, Record::FREE) };
-        let equal = matches(&line.lanes, needle.tag());
-        let way = ((equal | 1 << 40).trailing_zeros() / 8) as usize; // the last way if none is equal
-        let word = line.words.get(way).copied().unwrap_or(0);
-        let fits = needle.fits(word, 0) & (equal != 0);
-        let elsewhere = line.lanes[FILTER] >> direction(needle.tag()) & 1 != 0;
-        if !fits & ((equal != 0) | elsewhere) {
-            return self.search(home, needle);
+        let Some(line) = self.lines.get(home) else { return Sight::ABSENT };
+        let sight = line.sight(home, needle, u64::from(from), span);
+        if !sight.alive & (line.may_have_neighbour(needle.tag()) != 0) {
+            return self.sight_aside(home, needle, from, span);
         }
-        (place(home, way), if fits { record(word) } else { Record::FREE })
+        sight
+    }
+
+    fn find(&self, key: Key) -> (Place, Record) {
+        self.search(key)
     }
 
     #[inline]
     fn at(&self, place: Place) -> Option<(Key, Record)> {
-        let (line, way) = line_and_way(place);
-        let Line { words, lanes } = self.lines.get(line)?;
-        let (word, tag) = (*words.get(way)?, *lanes.get(way)?);
-        (word != 0).then(|| (self.key(line, tag, word), record(word)))
+        let (number, way) = line_and_way(place);
+        let line = self.lines.get(number)?;
+        let word = *line.0.get(way).filter(|_| way < WAYS)?;
+        (word != 0).then(|| (self.key(number, line.tag(way), word), record(word)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, place: Place, record: Record) {
-        let (line, way) = line_and_way(place);
-        if let Some(word) = self.lines.get_mut(line).and_then(|line| line.words.get_mut(way)) {
-            *word = *word & (KEY | ASIDE) | u64::from(record.port) << PORT_SHIFT | u64::from(record.meta);
+        let (number, way) = line_and_way(place);
+        if let Some(line) = self.lines.get_mut(number)
+            && let Some(word) = line.0.get_mut(way)
+        {
+            *word = stored(turned(*word) & (KEY | ASIDE_TURNED) | turned_record(record));
         }
     }
 
     #[inline]
-    fn insert(&mut self, key: Key, record: Record) -> bool {
+    fn insert(&mut self, key: Key, record: Record) -> Option<Place> {
         let most = (self.capacity as usize).div_ceil(LOAD);
         if self.entries as usize >= self.lines.len() * LOAD && self.lines.len() < most {
             self.grow();
@@ -391,20 +498,47 @@ impl Store for HashTable {
         }
     }
 
+    fn oldest_rival(&self, key: Key, may: impl Fn(Record) -> bool) -> Option<Place> {
+        let (home, needle) = self.permute(key);
+        [home, neighbour(home, needle.tag())].into_iter().find_map(|number| {
+            let way = self.lines.get(number)?.oldest(&may)?;
+            Some(place(number, way))
+        })
+    }
+
+    #[inline]
+    fn supplant(
+        &mut self,
+        key: Key,
+        record: Record,
+        may: impl Fn(Record) -> bool,
+    ) -> Option<(Place, Key, Record)> {
+        let (home, needle) = self.permute(key);
+        let line = self.lines.get(home)?;
+        let way = line.oldest(&may)?;
+        let (old, tag) = (*line.0.get(way)?, line.tag(way));
+        let victim = self.key(home, tag, old);
+        self.lines.get_mut(home)?.put(way, needle.tag(), needle.word(record));
+        if old & ASIDE != 0 {
+            self.mend(home, tag);
+        }
+        Some((place(home, way), victim, self::record(old)))
+    }
+
     fn sweep(
         &mut self,
         mut quick: impl FnMut(Record) -> bool,
         mut judge: impl FnMut(Key, Record) -> Option<Record>,
     ) {
-        for line in 0..self.lines.len() {
-            let Some(Line { words, lanes }) = self.lines.get(line).copied() else { continue };
-            for (way, (word, tag)) in words.into_iter().zip(lanes).enumerate() {
+        for number in 0..self.lines.len() {
+            let Some(line) = self.lines.get(number).copied() else { continue };
+            for (way, word) in line.entries() {
                 if word == 0 || quick(record(word)) {
                     continue;
                 }
-                match judge(self.key(line, tag, word), record(word)) {
-                    Some(kept) => self.set(place(line, way), kept),
-                    None => self.remove(place(line, way)),
+                match judge(self.key(number, line.tag(way), word), record(word)) {
+                    Some(kept) => self.set(place(number, way), kept),
+                    None => self.remove(place(number, way)),
                 }
             }
         }

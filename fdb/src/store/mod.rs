@@ -22,9 +22,6 @@ pub type Place = u32;
 
 /// A store of records, sealed: the stores of this crate implement it.
 pub trait Store: sealed::Sealed {
-    /// How many stations fit behind one index; eviction looks at this many places at a time.
-    #[doc(hidden)]
-    const WAYS: u32;
     /// One more than the highest port number that can be stored.
     const PORTS: u16;
     /// One more than the highest FID that can be stored.
@@ -42,6 +39,13 @@ pub trait Store: sealed::Sealed {
     /// How many places there are now; places are numbered from 0.
     #[doc(hidden)]
     fn places(&self) -> u32;
+    /// Looks for `key` in a hurry; a dynamic record counts as alive if its stamp is in `from..=from + span`.
+    #[doc(hidden)]
+    #[inline]
+    fn sight(&self, key: Key, from: u16, span: u16) -> Sight {
+        let (place, record) = self.find(key);
+        Sight { alive: record.meta.wrapping_sub(from) <= span, doubt: !record.is_free(), place, record }
+    }
     /// The record under `key` and its place, [`Record::FREE`] if there is none.
     #[doc(hidden)]
     fn find(&self, key: Key) -> (Place, Record);
@@ -51,15 +55,38 @@ pub trait Store: sealed::Sealed {
     /// Replaces the record in an occupied place.
     #[doc(hidden)]
     fn set(&mut self, place: Place, record: Record);
-    /// Stores a key that is not there yet in a free place, moving others if that helps.
+    /// Stores a key that is not there yet in a free place, moving others if that helps; says where.
     #[doc(hidden)]
-    fn insert(&mut self, key: Key, record: Record) -> bool;
+    fn insert(&mut self, key: Key, record: Record) -> Option<Place>;
     /// Frees a place.
     #[doc(hidden)]
     fn remove(&mut self, place: Place);
     /// The places where `key` may live; `None` ends them.
     #[doc(hidden)]
     fn rival(&self, key: Key, number: u32) -> Option<Place>;
+    /// The longest silent evictable record that `may` go among the places where `key` may live, nearer
+    /// places first.
+    #[doc(hidden)]
+    fn oldest_rival(&self, key: Key, may: impl Fn(Record) -> bool) -> Option<Place> {
+        let places = (0..).map_while(|number| self.rival(key, number));
+        places
+            .filter_map(|place| Some((place, self.at(place)?.1)))
+            .filter(|(_, record)| record.kind().evictable() && may(*record))
+            .min_by_key(|(_, record)| record.stamp())
+            .map(|(place, _)| place)
+    }
+    /// Puts a key that is not there yet in the place of the longest silent evictable record that `may`
+    /// go, if a store can do this in one go; says where and whom it replaced.
+    #[doc(hidden)]
+    fn supplant(
+        &mut self,
+        key: Key,
+        record: Record,
+        may: impl Fn(Record) -> bool,
+    ) -> Option<(Place, Key, Record)> {
+        let _ = (key, record, may);
+        None
+    }
     /// Goes over all records: those that `quick` accepts stay, `judge` returns what becomes of the
     /// others (`None`: removed).
     #[doc(hidden)]
@@ -70,11 +97,32 @@ pub trait Store: sealed::Sealed {
     fn flushes(&self) -> Self::Flushes;
 }
 
-/// Counts by index.
+/// What a hurried look found.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// A dynamic record that certainly lives is under the key; only then are the fields below right.
+    pub(crate) alive: bool,
+    /// If not alive: there may be a record, [`Store::find`] knows.
+    pub(crate) doubt: bool,
+    pub(crate) place: Place,
+    pub(crate) record: Record,
+}
+
+impl Sight {
+    #[cfg(feature = "alloc")]
+    pub(crate) const ABSENT: Self = Self { alive: false, doubt: false, place: 0, record: Record::FREE };
+}
+
+/// Numbers by index, 0 at first.
 #[doc(hidden)]
 pub trait Tally: Clone + core::fmt::Debug {
     fn get(&self, index: u16) -> u32;
-    fn add(&mut self, index: u16, change: i32);
+    fn set(&mut self, index: u16, value: u32);
+    #[inline]
+    fn add(&mut self, index: u16, change: i32) {
+        self.set(index, self.get(index).wrapping_add_signed(change));
+    }
 }
 
 impl<const N: usize> Tally for [u32; N] {
@@ -82,9 +130,9 @@ impl<const N: usize> Tally for [u32; N] {
         self.as_slice().get(usize::from(index)).copied().unwrap_or(0)
     }
 
-    fn add(&mut self, index: u16, change: i32) {
-        if let Some(count) = self.get_mut(usize::from(index)) {
-            *count = count.wrapping_add_signed(change);
+    fn set(&mut self, index: u16, value: u32) {
+        if let Some(slot) = self.get_mut(usize::from(index)) {
+            *slot = value;
         }
     }
 }
@@ -98,13 +146,13 @@ impl Tally for alloc::vec::Vec<u32> {
     }
 
     #[inline]
-    fn add(&mut self, index: u16, change: i32) {
+    fn set(&mut self, index: u16, value: u32) {
         let index = usize::from(index);
         if index >= self.len() {
             self.resize(index + 1, 0);
         }
-        if let Some(count) = self.get_mut(index) {
-            *count = count.wrapping_add_signed(change);
+        if let Some(slot) = self.get_mut(index) {
+            *slot = value;
         }
     }
 }

@@ -100,7 +100,6 @@ impl<I: IndexFn> SetAssoc<I> {
 impl<I: IndexFn> sealed::Sealed for SetAssoc<I> {}
 
 impl<I: IndexFn> Store for SetAssoc<I> {
-    const WAYS: u32 = WAYS as u32;
     const PORTS: u16 = 64;
     const FIDS: u16 = 64;
     type Tally = [u32; 64];
@@ -115,8 +114,8 @@ impl<I: IndexFn> Store for SetAssoc<I> {
     }
 
     fn find(&self, key: Key) -> (Place, Record) {
-        let first = self.index.set_of(key) * Self::WAYS;
-        for place in first..first + Self::WAYS {
+        let first = self.index.set_of(key) * (WAYS as u32);
+        for place in first..first + (WAYS as u32) {
             if let Some(Some((found, record))) = self.slot(place)
                 && *found == key
             {
@@ -136,18 +135,18 @@ impl<I: IndexFn> Store for SetAssoc<I> {
         }
     }
 
-    fn insert(&mut self, key: Key, record: Record) -> bool {
+    fn insert(&mut self, key: Key, record: Record) -> Option<Place> {
         let mut number = 0;
         while let Some(place) = self.rival(key, number) {
             match self.slot_mut(place) {
                 Some(free @ None) => {
                     *free = Some((key, record));
-                    return true;
+                    return Some(place);
                 }
                 _ => number += 1,
             }
         }
-        false
+        None
     }
 
     fn remove(&mut self, place: Place) {
@@ -157,8 +156,8 @@ impl<I: IndexFn> Store for SetAssoc<I> {
     }
 
     fn rival(&self, key: Key, number: u32) -> Option<Place> {
-        let way = (Self::WAYS - 1).checked_sub(number)?;
-        Some(self.index.set_of(key) * Self::WAYS + way)
+        let way = ((WAYS as u32) - 1).checked_sub(number)?;
+        Some(self.index.set_of(key) * (WAYS as u32) + way)
     }
 
     fn sweep(&mut self, quick: impl FnMut(Record) -> bool, judge: impl FnMut(Key, Record) -> Option<Record>) {
