@@ -40,6 +40,13 @@ impl Key {
         Self((fid.get() as u64) << (48 + Self::PADDING) | mac << Self::PADDING)
     }
 
+    /// Like [`Key::new`], from the address as a number with its first octet highest; bits above the
+    /// 48th are not looked at.
+    #[inline]
+    pub const fn from_bits48(fid: Fid, mac: u64) -> Self {
+        Self((fid.get() as u64) << (48 + Self::PADDING) | (mac << Self::PADDING) & Self::MAC)
+    }
+
     /// The filtering identifier.
     pub const fn fid(self) -> Fid {
         match Fid::new((self.0 >> (48 + Self::PADDING)) as u16) {

@@ -157,16 +157,21 @@ impl<S: Store> Fdb<S> {
         if self.clock.is_late(now) {
             return None;
         }
-        let (place, from) = self.store.find(source.into());
-        let (_, to) = self.store.find(destination.into());
-        let known = self.certainly_alive(from) & self.certainly_alive(to) & (from.port == port.get());
-        if !known {
+        let (from, to) = (self.sight(source.into()), self.sight(destination.into()));
+        if !(from.alive & to.alive & (from.record.port == port.get())) {
             return None;
         }
-        if from.meta != self.clock.stamp() {
-            self.store.set(place, from.with_stamp(self.clock.stamp()));
+        if from.record.meta != self.clock.stamp() {
+            self.store.set(from.place, from.record.with_stamp(self.clock.stamp()));
         }
-        Some(to.port())
+        Some(to.record.port())
+    }
+
+    /// Asks memory for what [`relay`](Self::relay), [`learn`](Self::learn) and [`lookup`](Self::lookup)
+    /// will read of these keys, so that a batch of frames waits once and not for every frame.
+    #[inline]
+    pub fn touch(&self, keys: &[Key]) {
+        self.store.touch(keys);
     }
 
     /// Steps the clock. Called by everything that changes the database.

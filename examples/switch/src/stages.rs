@@ -67,8 +67,8 @@ impl<G: Guard> Stages<G> {
         if !admitted.learns() || !self.open.contains(port) {
             return None;
         }
-        let source = Key::from_octets(admitted.fid(), header.src());
-        let destination = Key::from_octets(admitted.fid(), header.dst());
+        let source = Key::from_bits48(admitted.fid(), header.src_bits());
+        let destination = Key::from_bits48(admitted.fid(), header.dst_bits());
         let reachable = admitted.reachable().intersection(self.open);
         let to = fdb.relay(now, source, port, destination)?;
         reachable.contains(to).then_some((admitted, to))
@@ -113,7 +113,7 @@ impl<G: Guard> Stages<G> {
         let reserved = !self.reserved.relays(header.dst_bits());
         let mut learned = None;
         if admitted.learns() && !header.is_src_group() && (!reserved || R::LEARNS_FROM_RESERVED) {
-            let source = Key::from_octets(admitted.fid(), header.src());
+            let source = Key::from_bits48(admitted.fid(), header.src_bits());
             match fdb.learn(now, source, port) {
                 Ok(Learned::Refreshed) => learned = Some(Learned::Refreshed),
                 Ok(news) => {
@@ -136,7 +136,7 @@ impl<G: Guard> Stages<G> {
         } else {
             let station = match header.is_group() {
                 true => None,
-                false => fdb.lookup(now, Key::from_octets(admitted.fid(), header.dst())),
+                false => fdb.lookup(now, Key::from_bits48(admitted.fid(), header.dst_bits())),
             };
             match station {
                 Some(entry) => self.forward(port, &admitted, entry),

@@ -46,6 +46,11 @@ pub trait Store: sealed::Sealed {
         let (place, record) = self.find(key);
         Sight { alive: record.meta.wrapping_sub(from) <= span, doubt: !record.is_free(), place, record }
     }
+    /// Brings what will be looked for into the caches.
+    #[doc(hidden)]
+    fn touch(&self, keys: &[Key]) {
+        let _ = keys;
+    }
     /// The record under `key` and its place, [`Record::FREE`] if there is none.
     #[doc(hidden)]
     fn find(&self, key: Key) -> (Place, Record);
