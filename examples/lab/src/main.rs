@@ -41,7 +41,7 @@ fn run(file: Option<&Path>, options: RunOptions) -> anyhow::Result<()> {
         return print_json(&outcome);
     }
     let mut text = String::new();
-    timeline::print(&mut text, scenario.title(), seed, &outcome)?;
+    timeline::print(&mut text, &scenario, seed, &outcome)?;
     Ok(write!(anstream::stdout(), "{text}")?)
 }
 

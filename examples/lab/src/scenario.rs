@@ -83,6 +83,11 @@ impl Scenario {
         &self.file.title
     }
 
+    /// What it looks like, as text of several lines; may be empty.
+    pub fn picture(&self) -> &str {
+        &self.file.picture
+    }
+
     /// The seed that the file names.
     pub fn seed(&self) -> u64 {
         self.file.seed

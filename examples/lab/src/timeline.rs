@@ -7,15 +7,17 @@ use anstyle::{AnsiColor, Style};
 
 use crate::device::{Fate, Handling, Learning};
 use crate::report::{self, Station};
+use crate::scenario::Scenario;
 use crate::sim::{Entry, Happening, Hop, Journey, Outcome};
 
 /// Writes the run; colours are escape sequences, to be stripped where they are not wanted.
 ///
 /// # Errors
 /// What the writer says.
-pub fn print(out: &mut impl Write, title: &str, seed: u64, run: &Outcome) -> fmt::Result {
-    writeln!(out, "{BOLD}{title}{BOLD:#}  {DIM}(seed {seed}){DIM:#}\n")?;
-    writeln!(out, "{DIM}  + station learned   ~ station moved   → known   ⇒ flooded   ✗ stopped{DIM:#}\n")?;
+pub fn print(out: &mut impl Write, scenario: &Scenario, seed: u64, run: &Outcome) -> fmt::Result {
+    writeln!(out, "{BOLD}{}{BOLD:#}  {DIM}(seed {seed}){DIM:#}\n", scenario.title())?;
+    writeln!(out, "{}", scenario.picture())?;
+    writeln!(out, "{DIM}  + station learned   ~ station moved   → known   ⇒ flooded   ✗ stopped{DIM:#}")?;
     for entry in &run.timeline {
         print_entry(out, entry)?;
     }

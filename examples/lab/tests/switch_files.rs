@@ -239,3 +239,21 @@ fn built_in(dir: &TempDir, text: &str) -> Result<Device, String> {
     fs::write(&path, text).unwrap();
     SwitchFile::read(&path).map(|file| file.build()).map_err(|e| e.to_string())
 }
+
+#[test]
+fn the_files_in_the_readme_are_valid() {
+    let readme = include_str!("../README.md");
+    let blocks: Vec<_> =
+        readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        if block.starts_with("[switch]") {
+            _ = build(block);
+        } else {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("s.toml"), block).unwrap();
+            let scenario = lab::scenario::Scenario::read(&dir.path().join("s.toml")).unwrap();
+            assert!(scenario.run(1).unwrap().cut_off, "a loop is a storm");
+        }
+    }
+}

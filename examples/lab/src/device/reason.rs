@@ -37,6 +37,8 @@ const fn ingress(reason: DropReason) -> &'static str {
         DropReason::UnknownVlan => "unknown-vlan",
         DropReason::NotMember => "not-member",
         DropReason::NotPvid => "not-pvid",
+        DropReason::Truncated => "truncated",
+        DropReason::DoubleTagged => "double-tagged",
         _ => "ingress",
     }
 }

@@ -15,6 +15,9 @@ use crate::document::{duration, some_vlan};
 pub(super) struct File {
     #[serde(default)]
     pub(super) title: String,
+    /// The network as text, shown before the timeline.
+    #[serde(default)]
+    pub(super) picture: String,
     #[serde(default = "one")]
     pub(super) seed: u64,
     /// Virtual time at which the run ends.
