@@ -72,6 +72,8 @@ pub struct InterfaceCounters {
 struct Jack {
     port: PortId,
     interface: Interface,
+    /// Whether the interface was up when it was looked at last.
+    up: bool,
     counters: InterfaceCounters,
 }
 
@@ -126,6 +128,7 @@ impl Live<'_> {
             jacks.push(Jack {
                 port,
                 interface: Interface::open(interface)?,
+                up: true,
                 counters: InterfaceCounters::default(),
             });
         }
@@ -202,10 +205,23 @@ fn serve(
     buffer: &mut [u8],
 ) -> anyhow::Result<()> {
     for _ in 0..BURST {
-        let Some(jack) = jacks.get(index) else { break };
-        let (port, received) = (jack.port, jack.interface.recv(buffer, TAG_ROOM));
-        let frame = received.with_context(|| format!("interface {}", jack.interface.name()))?;
-        let Some(frame) = frame.and_then(|range| buffer.get(range)) else { break };
+        let Some(jack) = jacks.get_mut(index) else { break };
+        let port = jack.port;
+        let range = match jack.interface.recv(buffer, TAG_ROOM) {
+            Ok(Some(range)) => range,
+            Ok(None) => break,
+            // The interface was taken down: a pulled plug, not the end of the switch.
+            Err(e) if e.kind() == io::ErrorKind::NetworkDown => {
+                jack.up = false;
+                device.set_link(now, port, false);
+                break;
+            }
+            Err(e) => return Err(e).with_context(|| format!("interface {}", jack.interface.name())),
+        };
+        if !core::mem::replace(&mut jack.up, true) {
+            device.set_link(now, port, true);
+        }
+        let frame = buffer.get(range).unwrap_or_default();
         _ = device.receive(now, port, frame, |port, copy| send(jacks, port, copy));
     }
     Ok(())

@@ -36,6 +36,39 @@ fn every_capture_replays_and_the_counters_add_up() {
     println!("{replayed} replays");
 }
 
+#[test]
+fn a_damaged_capture_is_an_error_or_another_capture_and_never_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("damaged");
+    let (mut read, mut refused) = (0, 0);
+    for name in ["hello.pcap", "hello.pcapng"] {
+        let whole = fs::read(data(name)).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0xFF;
+            fs::write(&path, damaged).unwrap();
+            match read_all(&path) {
+                Ok(frames) => read += frames,
+                Err(message) => {
+                    assert!(message.contains("damaged: "), "{message}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(read > 500 && refused > 50, "{read} read, {refused} refused");
+}
+
+fn read_all(path: &Path) -> Result<usize, String> {
+    let mut capture = Capture::open(path).map_err(|e| e.to_string())?;
+    let mut record = Record::default();
+    let mut frames = 0;
+    while capture.read(&mut record).map_err(|e| e.to_string())? {
+        frames += 1;
+    }
+    Ok(frames)
+}
+
 fn adds_up(summary: &Summary, out: &Path) {
     let switch = &summary.switch;
     let frames: u64 = summary.inputs.iter().map(|input| input.frames).sum();

@@ -59,6 +59,10 @@ fn namespaces_of_one_vlan_reach_each_other_and_no_others() {
     assert!(!net.ping("alice", "10.9.0.3", &["-c2", "-i0.1", "-w1"]), "carol is in VLAN 20");
     assert!(!net.ping("carol", "10.9.0.4", &["-c2", "-i0.1", "-w1"]), "dave is in VLAN 10");
     assert!(net.ping("bob", "10.9.0.1", &["-f", "-c2000", "-w20"]), "as fast as they come back");
+    net.ip(&["-n", &net.name("west"), "link", "set", "bob", "down"]);
+    assert!(!net.ping("alice", "10.9.0.2", &["-c2", "-i0.1", "-w1"]), "bob's jack is down");
+    net.ip(&["-n", &net.name("west"), "link", "set", "bob", "up"]);
+    assert!(net.ping("alice", "10.9.0.2", &["-c3", "-i0.1", "-w5"]), "and up again");
 
     let summary = west.stop();
     let number = |value: &Value| value.as_f64().unwrap();
