@@ -234,6 +234,7 @@ fn codec(criterion: &mut Criterion) {
                     for (fields, out) in black_box(&fields).iter().zip(&mut out) {
                         black_box($peer::build(fields, out));
                     }
+                    black_box(&mut out);
                 });
             });
         )*};

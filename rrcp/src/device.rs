@@ -238,7 +238,7 @@ impl Device {
         if !self.now.control.rrcp() || reply.uplink().is_some() {
             return false;
         }
-        let at = view.ethernet().payload_offset();
+        let at = view.payload_offset();
         HelloReply::write_uplink(frame, at, self.now.mac, ingress.get() as u8)
     }
 

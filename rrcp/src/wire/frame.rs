@@ -1,7 +1,8 @@
 //! Whole frames: addresses, tags, message.
 
 use macaddr::MacAddr6;
-use vlan_table::{EtherType, Tag, VlanId};
+use vlan_table::frame::HEADER_LEN;
+use vlan_table::{EtherType, FrameError, Tag, VlanId};
 
 use super::Message;
 use crate::{BufferTooSmall, ParseError};
@@ -34,8 +35,11 @@ const ETHER_TYPE_LEN: usize = 2;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
-    ethernet: vlan_table::FrameView<'a>,
-    message: Message<'a>,
+    bytes: &'a [u8],
+    /// The first bytes of `bytes`.
+    addresses: &'a [u8; ADDRESSES_LEN],
+    /// Offset of the protocol byte in `bytes`.
+    payload_at: usize,
 }
 
 impl<'a> FrameView<'a> {
@@ -47,57 +51,84 @@ impl<'a> FrameView<'a> {
     /// before the last field of its kind.
     #[inline]
     pub fn new(bytes: &'a [u8], max_tags: usize) -> Result<Self, ParseError> {
-        let ethernet = vlan_table::FrameView::new(bytes, max_tags)?;
-        if ethernet.ether_type() != EtherType::REALTEK {
-            return Err(ParseError::NotOurs { ether_type: ethernet.ether_type() });
-        }
-        let message = Message::parse(ethernet.payload(), ethernet.payload_offset())?;
-        Ok(Self { ethernet, message })
+        let Some([addresses @ .., t0, t1]) = bytes.first_chunk::<HEADER_LEN>() else {
+            return Err(too_short(bytes));
+        };
+        let payload_at = match EtherType(u16::from_be_bytes([*t0, *t1])) {
+            EtherType::REALTEK => HEADER_LEN,
+            _ => behind_tags(bytes, max_tags)?,
+        };
+        let view = Self { bytes, addresses, payload_at };
+        Message::check(view.payload(), payload_at)?;
+        Ok(view)
     }
 
     /// What the frame says.
     #[inline]
-    pub const fn message(&self) -> Message<'a> {
-        self.message
+    pub fn message(&self) -> Message<'a> {
+        Message::parse_checked(self.payload())
     }
 
     /// Destination address.
     #[inline]
-    pub fn dst(&self) -> MacAddr6 {
-        self.ethernet.dst().into()
+    pub const fn dst(&self) -> MacAddr6 {
+        let [a, b, c, d, e, f, ..] = *self.addresses;
+        MacAddr6::new(a, b, c, d, e, f)
     }
 
     /// Source address.
     #[inline]
-    pub fn src(&self) -> MacAddr6 {
-        self.ethernet.src().into()
+    pub const fn src(&self) -> MacAddr6 {
+        let [.., a, b, c, d, e, f] = *self.addresses;
+        MacAddr6::new(a, b, c, d, e, f)
     }
 
     /// The VLAN of the outermost tag; `None` if untagged or if the tag carries a priority only.
     pub fn vlan(&self) -> Option<VlanId> {
-        self.ethernet.outer_tag().and_then(Tag::vlan)
+        self.tags().next().and_then(Tag::vlan)
     }
 
     /// The tags, outermost first.
     pub fn tags(&self) -> impl ExactSizeIterator<Item = Tag> + 'a {
-        self.ethernet.tags()
+        let tags = self.bytes.get(ADDRESSES_LEN..self.payload_at - ETHER_TYPE_LEN).unwrap_or_default();
+        tags.chunks_exact(Tag::LEN).map(|tag| Tag::from_bytes(tag.try_into().unwrap_or_default()))
     }
 
-    /// The Ethernet layer below: all bytes, tags, offsets.
-    pub const fn ethernet(&self) -> &vlan_table::FrameView<'a> {
-        &self.ethernet
+    /// The whole frame.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Everything behind the EtherType, from the protocol byte to the end, padding included.
     pub fn payload(&self) -> &'a [u8] {
-        self.ethernet.payload()
+        self.bytes.get(self.payload_at..).unwrap_or_default()
+    }
+
+    /// Offset of [`payload`](Self::payload) in the frame, in bytes.
+    pub const fn payload_offset(&self) -> usize {
+        self.payload_at
     }
 
     /// The frame as a value; its tags are the argument of [`Frame::emit`].
     #[inline]
     pub fn to_frame(&self) -> Frame<'a> {
-        Frame { dst: self.dst(), src: self.src(), message: self.message }
+        Frame { dst: self.dst(), src: self.src(), message: self.message() }
     }
+}
+
+/// Where the payload starts behind tags, or why there is none of ours.
+#[inline(never)]
+fn behind_tags(bytes: &[u8], max_tags: usize) -> Result<usize, ParseError> {
+    let ethernet = vlan_table::FrameView::new(bytes, max_tags)?;
+    match ethernet.ether_type() {
+        EtherType::REALTEK => Ok(ethernet.payload_offset()),
+        ether_type => Err(ParseError::NotOurs { ether_type }),
+    }
+}
+
+#[cold]
+fn too_short(bytes: &[u8]) -> ParseError {
+    FrameError::Truncated { layer: "Ethernet header", needed: HEADER_LEN, have: bytes.len() }.into()
 }
 
 /// A frame as a value. Every value can be emitted, and parses to itself.

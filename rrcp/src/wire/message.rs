@@ -40,10 +40,30 @@ pub enum Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads the bytes behind the EtherType, which starts at offset `at - 2` of its frame.
+    /// Whether the bytes behind the EtherType, which start at offset `at` of their frame, are enough
+    /// for what they begin with.
     #[inline]
-    pub(super) fn parse(payload: &'a [u8], at: usize) -> Result<Self, ParseError> {
-        let payload = Payload { bytes: payload, at };
+    pub(super) fn check(payload: &'a [u8], at: usize) -> Result<(), ParseError> {
+        // No kind needs more.
+        if payload.len() >= HEAD_LEN {
+            return Ok(());
+        }
+        Self::parse(Payload { bytes: payload, at }).map(drop)
+    }
+
+    /// Reads the bytes behind the EtherType, of which [`check`](Self::check) said that they are enough.
+    #[inline]
+    pub(super) fn parse_checked(payload: &'a [u8]) -> Self {
+        match Rrcp::parse_access(payload) {
+            Some(rrcp) => Self::Rrcp(rrcp),
+            None => {
+                Self::parse(Payload { bytes: payload, at: 0 }).unwrap_or(Self::Unknown(Unknown { payload }))
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn parse(payload: Payload<'a>) -> Result<Self, ParseError> {
         // The whole byte decides first, its high nibble only afterwards.
         Ok(match payload.protocol()? {
             protocol::RRCP => match Rrcp::parse(payload)? {

@@ -78,6 +78,28 @@ mod field {
 }
 
 impl Rrcp {
+    /// Gets, their replies and sets with room for a cookie: nearly all of the traffic, in one look.
+    #[inline]
+    pub(super) fn parse_access(payload: &[u8]) -> Option<Self> {
+        let &[protocol::RRCP, opcode, k0, k1, r0, r1, d0, d1, d2, d3, ref cookie @ ..] =
+            payload.first_chunk::<{ field::COOKIE + 8 }>()?
+        else {
+            return None;
+        };
+        let access = Access {
+            register: RegisterAddress(u16::from_le_bytes([r0, r1])),
+            data: u32::from_le_bytes([d0, d1, d2, d3]),
+            cookie: Cookie(*cookie),
+        };
+        let op = match opcode {
+            field::GET => Op::Get(access),
+            field::GET_REPLY => Op::GetReply(access),
+            field::SET => Op::Set(access),
+            _ => return None,
+        };
+        Some(Self { key: AuthKey(u16::from_be_bytes([k0, k1])), op })
+    }
+
     /// `None` for an opcode that no document defines, such as 82.
     #[inline]
     pub(super) fn parse(payload: Payload<'_>) -> Result<Option<Self>, ParseError> {
