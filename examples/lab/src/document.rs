@@ -141,5 +141,22 @@ pub(crate) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D
         }
     }
 
-    from.deserialize_any(Seconds)
+    let time = from.deserialize_any(Seconds)?;
+    // Times are multiplied by counts later.
+    if time > LONGEST {
+        return Err(de::Error::custom(format_args!("{} s is longer than a century", time.as_secs())));
+    }
+    Ok(time)
+}
+
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// For `#[serde(deserialize_with)]`: how often something happens.
+///
+/// # Errors
+/// Names the number and what is allowed.
+pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let raw: i64 = de::Deserialize::deserialize(from)?;
+    let count = u32::try_from(raw).ok().filter(|count| *count <= 1_000_000);
+    count.ok_or_else(|| de::Error::custom(format_args!("{raw} times is not in 0..=1000000")))
 }

@@ -40,7 +40,7 @@ use crate::error::BadInput;
 use crate::mac;
 use crate::sim::{BROADCAST, Outcome, Sim, Step};
 
-use schema::{Event, File, Show};
+use schema::{Event, File, Move, Repeat, Show};
 use wiring::Wiring;
 
 /// The scenario that runs when none is named.
@@ -119,64 +119,64 @@ impl Scenario {
         event: &Spanned<Event>,
         random: &mut fastrand::Rng,
     ) -> Result<Vec<(Duration, Step)>, BadInput> {
-        let span = event.span();
-        let event = event.get_ref();
-        let mut steps = Vec::new();
-        let mut once = |step| steps.push((event.at, step));
+        let (document, span, event) = (&self.document, event.span(), event.get_ref());
+        let mut once = Vec::new();
         if let Some(text) = &event.note {
-            once(Step::Note(text.clone()));
+            once.push(Step::Note(text.clone()));
         }
         if let Some(host) = &event.announce {
-            once(Step::Announce { host: wiring.host(&self.document, host)? });
+            once.push(Step::Announce { host: wiring.host(document, host)? });
         }
-        if let Some(relocate) = &event.relocate {
-            let host = wiring.host(&self.document, &relocate.host)?;
-            let (switch, port) = wiring.jack(&self.document, &relocate.to)?;
-            once(Step::Move { host, switch, port });
+        if let Some(Move { host, to }) = &event.relocate {
+            let (switch, port) = wiring.jack(document, to)?;
+            once.push(Step::Move { host: wiring.host(document, host)?, switch, port });
         }
         if let Some(cable) = &event.plug {
-            once(Step::Plug { cable: wiring.cable(&self.document, cable)? });
+            once.push(Step::Plug { cable: wiring.cable(document, cable)? });
         }
         if let Some(cable) = &event.unplug {
-            once(Step::Unplug { cable: wiring.cable(&self.document, cable)? });
+            once.push(Step::Unplug { cable: wiring.cable(document, cable)? });
         }
         if let Some(Show::Stations) = event.show {
-            once(Step::ShowStations);
+            once.push(Step::ShowStations);
         }
-        let mut repeat = |step: Step, count, every: Duration, jitter: Duration| {
-            for n in 0..count {
-                let late = jitter.mul_f64(random.f64());
-                steps.push((event.at + every * n + late, step.clone()));
-            }
-        };
-        if let Some(ping) = &event.ping {
-            let from = wiring.host(&self.document, &ping.from)?;
-            let to = wiring.host(&self.document, &ping.to)?;
-            repeat(Step::Ping { from, to }, ping.count, ping.every, ping.jitter);
-        }
-        if let Some(send) = &event.send {
-            let from = wiring.host(&self.document, &send.from)?;
-            let to = match send.to.get_ref().as_str() {
-                "all" => BROADCAST,
-                text => match mac::parse(text) {
-                    Some(mac) => mac,
-                    None => wiring.mac(&self.document, &send.to)?,
-                },
-            };
-            let len = usize::from(*send.bytes.get_ref());
-            if !(60..=9000).contains(&len) {
-                let what = format!("{len} bytes are no Ethernet frame");
-                return Err(self.document.fault(send.bytes.span(), what).help("use 60..=9000, without FCS"));
-            }
-            repeat(Step::Send { from, to, len }, send.count, send.every, send.jitter);
+        let mut steps: Vec<_> = once.into_iter().map(|step| (event.at, step)).collect();
+        for (step, Repeat { count, every, jitter }) in self.repeated(wiring, event)? {
+            let late = |_| jitter.mul_f64(random.f64());
+            let times = (0..count).map(|n| event.at + every * n).zip((0..count).map(late));
+            steps.extend(times.map(|(at, late)| (at + late, step.clone())));
         }
         if steps.is_empty() {
-            return Err(self
-                .document
+            return Err(document
                 .fault(span, "nothing happens in this event")
                 .help("give it one of: note, ping, send, announce, move, plug, unplug, show"));
         }
         Ok(steps)
+    }
+
+    /// The frames of an event, which may be many.
+    fn repeated(&self, wiring: &Wiring, event: &Event) -> Result<Vec<(Step, Repeat)>, BadInput> {
+        let document = &self.document;
+        let mut repeated = Vec::new();
+        if let Some(ping) = &event.ping {
+            let (from, to) = (wiring.host(document, &ping.from)?, wiring.host(document, &ping.to)?);
+            repeated.push((Step::Ping { from, to }, ping.repeat()));
+        }
+        if let Some(send) = &event.send {
+            let from = wiring.host(document, &send.from)?;
+            let to = match (send.to.get_ref().as_str(), mac::parse(send.to.get_ref())) {
+                ("all", _) => BROADCAST,
+                (_, Some(mac)) => mac,
+                (_, None) => wiring.mac(document, &send.to)?,
+            };
+            let len = usize::from(*send.bytes.get_ref());
+            if !(60..=9000).contains(&len) {
+                let what = format!("{len} bytes are no Ethernet frame");
+                return Err(document.fault(send.bytes.span(), what).help("use 60..=9000, without FCS"));
+            }
+            repeated.push((Step::Send { from, to, len }, send.repeat()));
+        }
+        Ok(repeated)
     }
 }
 

@@ -119,7 +119,12 @@ fn switches_take_their_settings_from_the_scenario_or_from_files_beside_it() {
 }
 
 /// What is added to the base, and words that the message must hold.
-const MISTAKES: [(&str, &[&str]); 16] = [
+const MISTAKES: [(&str, &[&str]); 18] = [
+    (
+        "[[event]]\nat = 1\nping = { from = \"x\", to = \"y\", count = 1_000_001 }",
+        &["s.toml:17:40", "event[0].ping.count", "1000001"],
+    ),
+    ("[[event]]\nat = \"101 years\"\nannounce = \"x\"", &["s.toml:16:6", "event[0].at", "century"]),
     ("[[switch]]\nname = \"a\"", &["s.toml:16:8", "a second switch `a`"]),
     ("[[switch]]\nname = \"a.b\"", &["s.toml:16:8", "dot"]),
     ("[[switch]]\nname = \"c\"\nconfig = \"gone\"", &["s.toml:17:10", "no [config.gone]"]),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use vlan_table::VlanId;
 
-use crate::document::{duration, some_vlan};
+use crate::document::{count, duration, some_vlan};
 
 /// The file, without its `[config.*]` tables.
 #[derive(Debug, Deserialize)]
@@ -100,7 +100,7 @@ pub(super) struct Event {
 pub(super) struct Ping {
     pub(super) from: Spanned<String>,
     pub(super) to: Spanned<String>,
-    #[serde(default = "once")]
+    #[serde(default = "once", deserialize_with = "count")]
     pub(super) count: u32,
     #[serde(default = "a_second", deserialize_with = "duration")]
     pub(super) every: Duration,
@@ -119,12 +119,32 @@ pub(super) struct Send {
     /// Length without FCS.
     #[serde(default = "shortest")]
     pub(super) bytes: Spanned<u16>,
-    #[serde(default = "once")]
+    #[serde(default = "once", deserialize_with = "count")]
     pub(super) count: u32,
     #[serde(default = "a_second", deserialize_with = "duration")]
     pub(super) every: Duration,
     #[serde(default, deserialize_with = "duration")]
     pub(super) jitter: Duration,
+}
+
+/// How often, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Repeat {
+    pub(super) count: u32,
+    pub(super) every: Duration,
+    pub(super) jitter: Duration,
+}
+
+impl Ping {
+    pub(super) fn repeat(&self) -> Repeat {
+        Repeat { count: self.count, every: self.every, jitter: self.jitter }
+    }
+}
+
+impl Send {
+    pub(super) fn repeat(&self) -> Repeat {
+        Repeat { count: self.count, every: self.every, jitter: self.jitter }
+    }
 }
 
 /// A host takes its cable to another jack.
