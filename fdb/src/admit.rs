@@ -11,7 +11,7 @@ use crate::error::Refused;
 use crate::store::{Place, Store, Tally};
 use crate::table::{Fdb, Learned};
 
-impl<S: Store> Fdb<S> {
+impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
     /// Enters `entry` under `key`, in the place of what is there. No quota applies; an entry that does
     /// not age evicts a dynamic one if it finds no free place, whatever the policy (as the RTL8306 SDK
     /// does for entries from the CPU).
@@ -31,7 +31,7 @@ impl<S: Store> Fdb<S> {
         self.check(key, entry.port)?;
         let (place, record) = self.store.find(key);
         if self.is_alive(key, record, self.clock.cutoff()) {
-            self.replace(place, record, self.record(entry));
+            self.replace(place, key, record, self.record(entry));
             return Ok(Some(record.entry()));
         }
         if !record.is_free() {
@@ -41,6 +41,25 @@ impl<S: Store> Fdb<S> {
         self.admit(key, entry, rule)?;
         self.counters.inserted += 1;
         Ok(None)
+    }
+
+    /// [`insert`](Self::insert), as if the station had been seen `age` ago.
+    #[cfg(all(feature = "alloc", feature = "serde"))]
+    pub(crate) fn insert_aged(
+        &mut self,
+        now: Duration,
+        key: Key,
+        entry: Entry,
+        age: Duration,
+    ) -> Result<(), Refused> {
+        self.insert(now, key, entry)?;
+        let (place, record) = self.store.find(key);
+        if record.stamp().is_some() {
+            let record = record.with_stamp(self.clock.stamp_before(age));
+            self.note_stamp(record);
+            self.store.set(place, record);
+        }
+        Ok(())
     }
 
     /// Takes away what is stored under `key`, of whatever kind; returns what was in force.
@@ -56,6 +75,8 @@ impl<S: Store> Fdb<S> {
             return None;
         }
         self.drop_place(place, key, record);
+        self.events.station(key, Some(record.entry()), None);
+        self.movers.forget(key);
         self.counters.removed += 1;
         Some(record.entry())
     }
@@ -78,7 +99,7 @@ impl<S: Store> Fdb<S> {
         }
         let known = record.entry();
         if known.port == seen.port && known.kind.ages() {
-            self.replace(place, record, record.with_stamp(self.clock.stamp()));
+            self.replace(place, key, record, record.with_stamp(self.clock.stamp()));
             return Ok(Learned::Refreshed);
         }
         let takes_over = known.kind.moves() && (seen.kind != Kind::Locked || known.kind == Kind::Locked);
@@ -91,16 +112,22 @@ impl<S: Store> Fdb<S> {
 
     fn move_station(
         &mut self,
-        _now: Duration,
+        now: Duration,
         key: Key,
         seen: Entry,
         (place, record): (Place, Record),
     ) -> Result<Learned, Refused> {
         self.check(key, seen.port)?;
         self.check_port_quota(seen.port)?;
-        // making room may have swept, which moves nothing: `place` is still right
+        if let Some(guard) = self.config.move_guard
+            && let Err(until) = self.movers.moves(guard, now, key)
+        {
+            self.counters.held += 1;
+            return Err(Refused::Held { until });
+        }
+        // the check of the quota may have swept, which moves nothing: `place` is still right
         let from = record.port();
-        self.replace(place, record, self.record(seen));
+        self.replace(place, key, record, self.record(seen));
         self.counters.moved += 1;
         Ok(Learned::Moved { from })
     }
@@ -157,15 +184,17 @@ impl<S: Store> Fdb<S> {
         if self.len() < limit as usize || self.sweep_if_due() && self.len() < limit as usize {
             return self.place(key, record, rule);
         }
-        let share = self.by_port.get(record.port);
         let supplanted = match rule {
             WhenFull::Refuse => None,
             WhenFull::OldestInSet => self.store.supplant(key, record, |_| true),
-            WhenFull::Fair => self.store.supplant(key, record, |rival| self.by_port.get(rival.port) >= share),
+            WhenFull::Fair => {
+                let fairness = self.fairness(entry.port);
+                self.store.supplant(key, record, |rival| fairness.allows(&self.by_port, rival))
+            }
         };
         if let Some((place, victim, old)) = supplanted {
             self.count_out(victim, old);
-            self.counters.evicted += 1;
+            self.count_evicted(victim, old);
             self.count_in(place, key, record);
             return Ok(Some(old.port()));
         }
@@ -195,14 +224,30 @@ impl<S: Store> Fdb<S> {
 
     fn count_in(&mut self, place: Place, key: Key, record: Record) {
         self.latest.set(record.port, place);
-        self.by_port.add(record.port, 1);
+        self.count_port(record.port, 1);
         self.by_fid.add(key.fid().get(), 1);
         self.note_stamp(record);
+        self.events.station(key, None, Some(record.entry()));
+    }
+
+    fn count_evicted(&mut self, key: Key, record: Record) {
+        self.counters.evicted += 1;
+        self.events.station(key, Some(record.entry()), None);
     }
 
     fn count_out(&mut self, key: Key, record: Record) {
-        self.by_port.add(record.port, -1);
+        self.count_port(record.port, -1);
         self.by_fid.add(key.fid().get(), -1);
+    }
+
+    fn count_port(&mut self, port: u16, change: i32) {
+        let before = self.by_port.get(port);
+        self.by_port.set(port, before.wrapping_add_signed(change));
+        self.ports = match (before, change) {
+            (0, 1) => self.ports + 1,
+            (1, -1) => self.ports - 1,
+            _ => self.ports,
+        };
     }
 
     fn count_full(&mut self, why: Refused) -> Refused {
@@ -242,17 +287,23 @@ impl<S: Store> Fdb<S> {
             WhenFull::OldestInSet => self.store.oldest_rival(key, |_| true),
             WhenFull::Fair => {
                 self.sweep_if_due(); // the dead do not count in a share
-                let share = self.by_port.get(port.get());
-                match self.store.oldest_rival(key, |record| self.by_port.get(record.port) >= share) {
-                    None if anywhere && self.has_room(key) => self.latest_of(port),
-                    found => found,
-                }
+                let fairness = self.fairness(port);
+                let rival = |may: &dyn Fn(Record) -> bool| self.store.oldest_rival(key, may);
+                rival(&|record| fairness.allows(&self.by_port, record))
+                    .or_else(|| rival(&|record| record.port == port.get()))
+                    .or_else(|| if anywhere && self.has_room(key) { self.latest_of(port) } else { None })
             }
         }?;
         let (victim, record) = self.store.at(place)?;
         self.drop_place(place, victim, record);
-        self.counters.evicted += 1;
+        self.count_evicted(victim, record);
         Some(record.port())
+    }
+
+    fn fairness(&self, port: PortId) -> Fairness {
+        let own = self.by_port.get(port.get());
+        let ports = self.ports + u32::from(own == 0);
+        Fairness { port: port.get(), own, share: self.capacity() / ports.max(1) }
     }
 
     /// The place of the last station that was learned on `port`, if it is still there and may go.
@@ -268,10 +319,13 @@ impl<S: Store> Fdb<S> {
     }
 
     /// Changes what is in a place, the key staying the same.
-    fn replace(&mut self, place: Place, old: Record, new: Record) {
+    fn replace(&mut self, place: Place, key: Key, old: Record, new: Record) {
         if old.port != new.port {
-            self.by_port.add(old.port, -1);
-            self.by_port.add(new.port, 1);
+            self.count_port(old.port, -1);
+            self.count_port(new.port, 1);
+        }
+        if old.entry() != new.entry() {
+            self.events.station(key, Some(old.entry()), Some(new.entry()));
         }
         self.note_stamp(new);
         self.store.set(place, new);
@@ -302,6 +356,25 @@ impl<S: Store> Fdb<S> {
             self.counters.flushed += 1;
         } else {
             self.counters.aged += 1;
+            self.events.station(key, Some(record.entry()), None);
         }
+    }
+}
+
+/// Who may be evicted for a station on a port that wants one more place.
+struct Fairness {
+    port: u16,
+    /// Entries that the port has.
+    own: u32,
+    /// Entries that every port may have without losing one.
+    share: u32,
+}
+
+impl Fairness {
+    /// Ports beyond their share that have more than this one; this one itself beyond its share.
+    #[inline]
+    fn allows(&self, by_port: &impl Tally, record: Record) -> bool {
+        let entries = by_port.get(record.port);
+        entries > self.share && (entries > self.own || record.port == self.port)
     }
 }

@@ -210,6 +210,13 @@ impl Clock {
         Duration::from_nanos((tick - self.tick_of(stamp)).saturating_mul(self.ageing.tick))
     }
 
+    /// The stamp of a sighting `age` ago, right after [`Clock::renumber`].
+    #[cfg(all(feature = "alloc", feature = "serde"))]
+    pub(crate) fn stamp_before(&self, age: Duration) -> Stamp {
+        let tick = self.tick.saturating_sub(nanos(age).div_ceil(self.ageing.tick));
+        self.first_of(tick.max(self.oldest_tick()))
+    }
+
     /// Starts counting at 1 again. Every stored stamp must be at least the cut-off; `translate` gives
     /// its successor. Flushes must have been forgotten.
     pub(crate) fn renumber(&mut self) -> Renumbered {

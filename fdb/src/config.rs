@@ -1,6 +1,6 @@
 //! What a database is told when it is made.
 
-use crate::Ageing;
+use crate::{Ageing, MoveGuard};
 
 /// Limits and policies of a database. Everything not named is off:
 ///
@@ -30,6 +30,8 @@ pub struct Config {
     pub fid_quota: Option<u32>,
     /// The address of all zeros counts as a station's, as in Open vSwitch; Linux and VPP refuse it.
     pub zero_is_station: bool,
+    /// Holds stations that change ports too often.
+    pub move_guard: Option<MoveGuard>,
 }
 
 impl Config {
@@ -42,6 +44,7 @@ impl Config {
         port_quota: None,
         fid_quota: None,
         zero_is_station: false,
+        move_guard: None,
     };
     /// As Realtek's chips do without their LRU option: 200 to 300 s, nobody is evicted.
     pub const REALTEK: Self = Self { ageing: Ageing::REALTEK, ..Self::DEFAULT };
@@ -57,8 +60,10 @@ pub enum WhenFull {
     /// It replaces the station that was silent for longest among those where it may live
     /// (RTL8306 with its LRU bit, PHY2.22 bit 8).
     OldestInSet,
-    /// It replaces the longest silent station, near its own place, of a port with at least as many entries
-    /// as its own: ports share the database fairly, and one that floods addresses loses only its own
-    /// (the rule of Open vSwitch's `mac-learning.c`, but statics are safe).
+    /// It replaces the longest silent station, near its own place, of a port that has more than its share (the
+    /// capacity over the number of ports with entries) and more than its own port. If there is none, its own
+    /// port gives: the longest silent near, else the last that was learned there. So a port that keeps to its
+    /// share never loses an entry, and one that floods addresses loses only its own. (The aim is that of
+    /// Open vSwitch's `mac-learning.c`; there statics are not safe.)
     Fair,
 }

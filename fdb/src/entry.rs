@@ -128,6 +128,7 @@ impl Record {
     }
 
     /// [`Kind::evictable`] of its kind.
+    #[cfg(feature = "alloc")]
     #[inline(always)]
     pub(crate) const fn is_evictable(self) -> bool {
         matches!(self.meta >> Self::STAMP_BITS, 0 | Self::LOCKED)

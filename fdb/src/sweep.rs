@@ -1,5 +1,6 @@
 //! What goes over the whole database: ageing, flushing, renumbering of stamps.
 
+use core::cell::Cell;
 use core::time::Duration;
 
 use crate::entry::LAST_STAMP;
@@ -7,7 +8,7 @@ use crate::flush::FlushScope;
 use crate::store::{Store, Tally};
 use crate::table::Fdb;
 
-impl<S: Store> Fdb<S> {
+impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
     /// Gives back the memory of what expired or was flushed; returns how many entries that were.
     ///
     /// Without a call to this nothing wrong is ever returned, but [`len`](Self::len) and the memory
@@ -40,6 +41,14 @@ impl<S: Store> Fdb<S> {
             let before = self.clock.flush();
             self.flushes.note(scope, before);
         }
+        self.events.flush(scope);
+    }
+
+    /// Gives every tick of the past a stamp of its own, so that entries with an age can be entered.
+    #[cfg(all(feature = "alloc", feature = "serde"))]
+    pub(crate) fn renumber_at(&mut self, now: Duration) {
+        self.advance(now);
+        self.renumber();
     }
 
     #[cold]
@@ -63,14 +72,13 @@ impl<S: Store> Fdb<S> {
     fn sweep(&mut self) {
         let (from, to) = (self.clock.alive_from(), self.clock.stamp());
         let cutoff = self.clock.cutoff();
-        let mut oldest = LAST_STAMP;
-        let Self { store, flushes, by_port, by_fid, counters, .. } = self;
-        let oldest_cell = core::cell::Cell::new(oldest);
+        let Self { store, flushes, by_port, by_fid, ports, counters, events, .. } = self;
+        let oldest = Cell::new(LAST_STAMP); // two closures look at it
         store.sweep(
             |record| {
                 let alive = (from..=to).contains(&record.meta);
                 if alive {
-                    oldest_cell.set(oldest_cell.get().min(record.meta));
+                    oldest.set(oldest.get().min(record.meta));
                 }
                 alive
             },
@@ -78,21 +86,22 @@ impl<S: Store> Fdb<S> {
                 let Some(stamp) = record.stamp() else { return Some(record) };
                 let flushed = flushes.covers(record.port(), key.fid(), stamp);
                 if stamp >= cutoff && !flushed {
-                    oldest_cell.set(oldest_cell.get().min(stamp));
+                    oldest.set(oldest.get().min(stamp));
                     return Some(record);
                 }
                 by_port.add(record.port, -1);
+                *ports -= u32::from(by_port.get(record.port) == 0);
                 by_fid.add(key.fid().get(), -1);
                 if flushed {
                     counters.flushed += 1;
                 } else {
                     counters.aged += 1;
+                    events.station(key, Some(record.entry()), None);
                 }
                 None
             },
         );
-        oldest = oldest_cell.get();
-        self.oldest = oldest;
+        self.oldest = oldest.get();
         self.flushes.clear();
         self.clock.forget_flushes();
     }

@@ -9,7 +9,9 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::entry::{Entry, Kind, Record, Row};
 use crate::error::{AgeingTooLong, Refused};
+use crate::events::{Event, EventQueue};
 use crate::flush::FlushLog;
+use crate::guard::Movers;
 use crate::store::{Sight, Store, Tally};
 use crate::{Ageing, Key};
 
@@ -35,7 +37,7 @@ use crate::{Ageing, Key};
 /// assert_eq!(fdb.lookup(second(300), station), None);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Fdb<S: Store> {
+pub struct Fdb<S: Store, const EVENTS: usize = 0> {
     pub(crate) store: S,
     pub(crate) clock: Clock,
     pub(crate) config: Config,
@@ -43,12 +45,18 @@ pub struct Fdb<S: Store> {
     /// Entries by port, and by FID; expired ones count until they are swept.
     pub(crate) by_port: S::Tally,
     pub(crate) by_fid: S::Tally,
+    /// Ports that have entries.
+    pub(crate) ports: u32,
     /// No stored entry has a stamp below this one.
     pub(crate) oldest: u16,
     /// Where the last new station of each port is, as far as known.
     pub(crate) latest: S::Tally,
     pub(crate) counters: Counters,
+    pub(crate) events: EventQueue<EVENTS>,
+    pub(crate) movers: Movers,
 }
+
+const BATCH: usize = 32;
 
 /// What a frame told the database.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -73,19 +81,45 @@ pub enum Learned {
 }
 
 impl<S: Store> Fdb<S> {
-    /// A database without entries.
+    /// A database without entries and events.
     pub fn new(store: S, config: Config) -> Self {
+        Self::with_events(store, config)
+    }
+}
+
+impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
+    /// A database without entries that keeps up to `EVENTS` changes for [`poll_event`](Self::poll_event).
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use fdb::{Config, DirectCam, Entry, Event, Fdb, Fid, Kind, MacAddr6, PortId};
+    /// let mut fdb: Fdb<_, 16> = Fdb::with_events(DirectCam::new(), Config::DEFAULT);
+    /// let (station, port) = ((Fid::SHARED, MacAddr6::new(2, 0, 0, 0, 0, 7)), PortId::new(3).unwrap());
+    /// fdb.learn(Duration::ZERO, station, port).unwrap();
+    /// let entry = Entry { port, kind: Kind::Dynamic };
+    /// assert_eq!(fdb.poll_event(), Some(Event::Appeared { key: station.into(), entry }));
+    /// ```
+    pub fn with_events(store: S, config: Config) -> Self {
         Self {
             clock: Clock::new(config.ageing),
             flushes: FlushLog::new(store.flushes()),
             by_port: store.tally(),
             by_fid: store.tally(),
+            ports: 0,
             oldest: crate::entry::LAST_STAMP,
             latest: store.tally(),
             counters: Counters::default(),
+            events: EventQueue::new(),
+            movers: Movers::new(),
             config,
             store,
         }
+    }
+
+    /// The next change; drain after every call that can change something. A database without room for
+    /// events has none.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.poll()
     }
 
     /// Where frames for `key` go; `None`: not known, or known no more at `now`.
@@ -103,6 +137,19 @@ impl<S: Store> Fdb<S> {
             return self.lookup_thoroughly(key, self.clock.cutoff());
         }
         sight.alive.then(|| Entry { port: sight.record.port(), kind: Kind::Dynamic })
+    }
+
+    /// [`lookup`](Self::lookup) of many keys, into as many `answers`; the shorter of the two counts.
+    ///
+    /// The cache lines of 32 keys are asked for before the first is looked at, so that a table which does not
+    /// fit into the caches answers at their throughput and not at their latency.
+    pub fn lookup_batch(&self, now: Duration, keys: &[Key], answers: &mut [Option<Entry>]) {
+        for (keys, answers) in keys.chunks(BATCH).zip(answers.chunks_mut(BATCH)) {
+            self.store.touch(keys);
+            for (key, answer) in keys.iter().zip(answers) {
+                *answer = self.lookup(now, *key);
+            }
+        }
     }
 
     /// Records that a frame from `key` came in on `port`.

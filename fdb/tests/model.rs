@@ -1,12 +1,12 @@
 //! Random operations on every store and on a naive model, which is a list that is searched from end to end.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use core::time::Duration;
 
 use fdb::{
-    Ageing, Config, DirectCam, Entry, Fdb, Fid, FlushScope, HashTable, Key, Kind, Learned, MacAddr6, PortId,
-    Refused, SetAssoc, Store, WhenFull,
+    Ageing, Config, DirectCam, Entry, Event, Fdb, Fid, FlushScope, HashTable, Key, Kind, Learned, MacAddr6,
+    PortId, Refused, SetAssoc, Store, WhenFull,
 };
 use proptest::prelude::*;
 
@@ -152,7 +152,8 @@ enum Expected {
 }
 
 fn agree<S: Store>(store: S, config: Config, ops: &[Op]) -> Result<(), TestCaseError> {
-    let mut fdb = Fdb::new(store, config);
+    let mut fdb: Fdb<S, 512> = Fdb::with_events(store, config);
+    let mut copy = Vec::new();
     let mut model = Naive { config, entries: Vec::new() };
     let mut now = Duration::from_millis(123);
     for op in ops {
@@ -212,12 +213,52 @@ fn agree<S: Store>(store: S, config: Config, ops: &[Op]) -> Result<(), TestCaseE
         }
         check(&fdb, &mut model, now)?;
     }
+    fdb.expire(now);
+    follow(&mut fdb, &mut copy)?;
+    let mut real: Vec<_> = fdb.iter(now).map(|row| (row.key, row.entry)).collect();
+    real.sort_by_key(|(key, _)| *key);
+    copy.sort_by_key(|(key, _)| *key);
+    prop_assert_eq!(real, copy);
+    Ok(())
+}
+
+/// Applies all events to a copy, in which each of them must make sense.
+fn follow<S: Store>(fdb: &mut Fdb<S, 512>, copy: &mut Vec<(Key, Entry)>) -> Result<(), TestCaseError> {
+    while let Some(event) = fdb.poll_event() {
+        let find = |copy: &[(Key, Entry)], key| copy.iter().position(|(known, _)| *known == key);
+        match event {
+            Event::Appeared { key, entry } => {
+                prop_assert_eq!(find(copy, key), None);
+                copy.push((key, entry));
+            }
+            Event::Moved { key, from, entry } => {
+                let known = find(copy, key).unwrap();
+                prop_assert_eq!(copy[known].1.port, from);
+                copy[known].1 = entry;
+            }
+            Event::Changed { key, entry } => {
+                let known = find(copy, key).unwrap();
+                prop_assert!(copy[known].1.port == entry.port && copy[known].1.kind != entry.kind);
+                copy[known].1 = entry;
+            }
+            Event::Gone { key, entry } => {
+                let known = find(copy, key).unwrap();
+                prop_assert_eq!(copy.swap_remove(known).1, entry);
+            }
+            Event::Flushed(FlushScope { port, fid }) => copy.retain(|(key, entry)| {
+                let spared =
+                    port.is_some_and(|port| port != entry.port) || fid.is_some_and(|fid| fid != key.fid());
+                !entry.kind.ages() || spared
+            }),
+            Event::Overflow { lost } => prop_assert!(false, "{lost} lost"),
+        }
+    }
     Ok(())
 }
 
 /// A new station: learned if the limits allow it, else refused or in the place of somebody who may go.
 fn admit<S: Store>(
-    fdb: &Fdb<S>,
+    fdb: &Fdb<S, 512>,
     model: &mut Naive,
     now: Duration,
     key: Key,
@@ -231,7 +272,13 @@ fn admit<S: Store>(
             let share = |port| model.count(|_, entry| entry.port == port);
             match model.config.when_full {
                 WhenFull::Refuse => prop_assert!(false, "nobody may be evicted"),
-                WhenFull::Fair => prop_assert!(share(from) >= share(entry.port)),
+                WhenFull::Fair => {
+                    let others =
+                        (0..PORTS).map(|raw| PortId::new(raw).unwrap()).filter(|port| *port != entry.port);
+                    let ports = 1 + others.filter(|port| share(*port) > 0).count() as u32;
+                    let too_much = share(from) > fdb.capacity() / ports && share(from) > share(entry.port);
+                    prop_assert!(from == entry.port || too_much);
+                }
                 WhenFull::OldestInSet => {}
             }
             forget_evicted(fdb, model, now, Some(from))?;
@@ -252,7 +299,7 @@ fn admit<S: Store>(
 
 /// Finds who is gone from the database, which may be one evictable entry, and forgets it too.
 fn forget_evicted<S: Store>(
-    fdb: &Fdb<S>,
+    fdb: &Fdb<S, 512>,
     model: &mut Naive,
     now: Duration,
     from: Option<PortId>,
@@ -268,7 +315,7 @@ fn forget_evicted<S: Store>(
 }
 
 /// The whole content agrees, and the counters add up.
-fn check<S: Store>(fdb: &Fdb<S>, model: &mut Naive, now: Duration) -> Result<(), TestCaseError> {
+fn check<S: Store>(fdb: &Fdb<S, 512>, model: &mut Naive, now: Duration) -> Result<(), TestCaseError> {
     model.tidy(now);
     let mut real: Vec<_> = fdb.iter(now).map(|row| (row.key, row.entry)).collect();
     let mut expected: Vec<_> = model.entries.iter().map(|(key, entry, _)| (*key, *entry)).collect();

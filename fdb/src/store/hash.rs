@@ -88,7 +88,7 @@ impl Line {
     #[inline(always)]
     fn sight(&self, number: usize, needle: Needle, from: u64, span: u16) -> Sight {
         let way = self.way(needle.tag());
-        let word = turned(self.0[way & 7]);
+        let word = turned(self.0.get(way & 7).copied().unwrap_or(0)); // `way & 7` is in range: no branch is left
         let rest = (word & !(PORT << PORT_SHIFT)).wrapping_sub((needle.0 & KEY) + from);
         let record = Record { port: (word >> PORT_SHIFT & PORT) as u16, meta: (word & META) as u16 };
         Sight { alive: rest <= u64::from(span), doubt: way < WAYS, place: place(number, way), record }
@@ -246,6 +246,19 @@ impl HashTable {
     /// Memory that entries take at present, in bytes.
     pub fn memory(&self) -> usize {
         size_of_val(self.lines.as_slice())
+    }
+
+    /// The line that a key belongs to: below `memory() / 64`, and as good as random.
+    pub fn line_of(&self, key: Key) -> usize {
+        self.permute(key).0
+    }
+
+    /// Whether nothing is stored and no trace of former entries is left.
+    pub fn is_pristine(&self) -> bool {
+        self.entries == 0
+            && self.lines.iter().all(|Line([words @ .., even, odd])| {
+                words.iter().all(|word| *word == 0) && (even | odd) >> FILTER_SHIFT == ASIDE >> FILTER_SHIFT
+            })
     }
 
     #[inline(always)]

@@ -21,7 +21,7 @@ use crate::flush::FlushSlot;
 pub type Place = u32;
 
 /// A store of records, sealed: the stores of this crate implement it.
-pub trait Store: sealed::Sealed {
+pub trait Store: sealed::Sealed + Clone {
     /// One more than the highest port number that can be stored.
     const PORTS: u16;
     /// One more than the highest FID that can be stored.
