@@ -419,3 +419,9 @@ fn priority_comes_from_the_tag() {
     assert_eq!((frame.priority().get(), frame.vid()), (5, TagVid::from_raw(10)));
     assert_eq!(frame.received(), Some(Tag::from_tci(EtherType::VLAN, 0xB00A)));
 }
+
+#[test]
+fn a_table_takes_less_than_five_kibibytes() {
+    println!("{} bytes", size_of::<Table>());
+    assert!(size_of::<Table>() < 5 * 1024);
+}

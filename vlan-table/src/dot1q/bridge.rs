@@ -30,7 +30,7 @@ pub struct Bridge<const VLANS: usize = 4094, const WORDS: usize = 1> {
     pub(super) always_priority_tags: PortMask<WORDS>,
     pub(super) port_rows: [[PortRow<WORDS>; 64]; WORDS],
     pub(super) configs: [[PortConfig; 64]; WORDS],
-    /// Row numbers by VID, then, by port, those of frames without a VID: [`NO_ROW`] if there is none or
+    /// Row numbers, doubled, by VID, then, by port, those of frames without a VID: [`NO_ROW`] if there is none or
     /// such frames do not go the short way. One table, so that nothing but an index is chosen.
     pub(super) places: [u16; PLACE_MASK + 1],
     pub(super) rows: [Row<WORDS>; VLANS],
@@ -40,8 +40,18 @@ pub struct Bridge<const VLANS: usize = 4094, const WORDS: usize = 1> {
     pub(super) everywhere: PortMask<WORDS>,
 }
 
-/// Row number of a VID that has none.
-pub(super) const NO_ROW: u16 = u16::MAX;
+/// A place without row.
+pub(super) const NO_ROW: u16 = u16::MAX - 1;
+/// Marks ports' places: the row need not admit the port. The lowest bit, and loaded from memory, so
+/// that it joins the row's answer by arithmetic; a computed condition becomes a branch, or chains
+/// frames to each other through flags.
+pub(super) const OWN: u16 = 1;
+
+/// What stands at the place of a VID with this row.
+pub(super) const fn of_row(row: usize) -> u16 {
+    (row as u16) << 1
+}
+
 const PLACE_MASK: usize = 8191;
 
 /// Where the row number of a port's frames without a VID stands.
@@ -140,11 +150,14 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     pub fn classify(&self, port: PortId, header: &Header) -> Result<Classified<WORDS>, DropReason> {
         let Some(ingress) = self.port_row(port) else { return Err(DropReason::NoSuchPort) };
         let vid = header.tci() & 0x0FFF;
-        let by_vid = (header.tpid().0 == ingress.tpid) & (vid != 0);
-        let place = if by_vid { usize::from(vid) } else { own_place(port) };
+        let own = own_place(port);
+        let place = if vid == 0 { own } else { usize::from(vid) };
+        let place = if header.tpid().0 == ingress.tpid { place } else { own };
         let number = self.places.get(place & PLACE_MASK).copied().unwrap_or(NO_ROW);
-        match self.rows.get(usize::from(number)) {
-            Some(row) if row.admit.contains(port) | !by_vid => Ok(ingress.classified(header, row)),
+        match self.rows.get(usize::from(number >> 1)) {
+            Some(row) if (u16::from(row.admit.contains(port)) | number) & OWN == OWN => {
+                Ok(ingress.classified(header, row))
+            }
             _ => self.classify_with_care(port, header),
         }
     }
@@ -238,7 +251,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
 
     #[inline]
     pub(super) fn row(&self, vid: u16) -> Option<&Row<WORDS>> {
-        self.rows.get(usize::from(*self.places.get(usize::from(vid & 0x0FFF))?))
+        self.rows.get(usize::from(*self.places.get(usize::from(vid & 0x0FFF))? >> 1))
     }
 
     /// The row of a VLAN, or what it would be.

@@ -1,6 +1,6 @@
 //! Changing a bridge: ports, VLANs, memberships, forwarding databases.
 
-use super::bridge::{NO_ROW, PortRow, Row, own_place};
+use super::bridge::{NO_ROW, OWN, PortRow, Row, of_row, own_place};
 use super::{AcceptableFrames, Bridge, ConfigError, Flush, Membership, PortConfig, PortState, TagType, Vlan};
 use crate::{Fid, PortId, PortMask, VlanId};
 
@@ -104,10 +104,10 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         let moved = self.rows.get(last).copied().unwrap_or(Row::EMPTY);
         let Some(entry) = self.places.get_mut(usize::from(vid.get())) else { return Ok(Flush::Nothing) };
         let freed = core::mem::replace(entry, NO_ROW);
-        if usize::from(freed) != last {
+        if freed != of_row(last) {
             // The last row moves into the gap.
             if let (Some(row), Some(number)) =
-                (self.rows.get_mut(usize::from(freed)), self.places.get_mut(usize::from(moved.vid)))
+                (self.rows.get_mut(usize::from(freed >> 1)), self.places.get_mut(usize::from(moved.vid)))
             {
                 (*row, *number) = (moved, freed);
             }
@@ -275,7 +275,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
             PortState::Forwarding => self.forwarding.without(port).difference(hidden),
             _ => PortMask::EMPTY,
         };
-        let (compiled, own) = (PortRow::new(config, reach), own.map_or(NO_ROW, |(_, number)| number));
+        let (compiled, own) = (PortRow::new(config, reach), own.map_or(NO_ROW, |(_, number)| number | OWN));
         if let Some(number) = self.places.get_mut(own_place(port)) {
             *number = own;
         }
@@ -286,7 +286,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     }
 
     fn row_mut(&mut self, vid: VlanId) -> Option<&mut Row<WORDS>> {
-        self.rows.get_mut(usize::from(*self.places.get(usize::from(vid.get()))?))
+        self.rows.get_mut(usize::from(*self.places.get(usize::from(vid.get()))? >> 1))
     }
 
     fn row_or_new(&mut self, vid: VlanId) -> Result<&mut Row<WORDS>, ConfigError> {
@@ -294,10 +294,10 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         let (fresh, number) = (self.row_of(vid), self.places.get_mut(usize::from(vid.get())).ok_or(full)?);
         if *number == NO_ROW {
             *self.rows.get_mut(self.used).ok_or(full)? = fresh;
-            *number = self.used as u16;
+            *number = of_row(self.used);
             self.used += 1;
         }
-        self.rows.get_mut(usize::from(*number)).ok_or(full)
+        self.rows.get_mut(usize::from(*number >> 1)).ok_or(full)
     }
 }
 

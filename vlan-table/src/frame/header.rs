@@ -179,3 +179,68 @@ impl Header {
         self.second as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::FrameView;
+
+    fn frame(tags: &[u32]) -> Vec<u8> {
+        let mut frame = Vec::from([0xF0, 1, 2, 3, 4, 5, 0x02, 7, 8, 9, 10, 11]);
+        frame.extend(tags.iter().flat_map(|tag| tag.to_be_bytes()));
+        frame.extend([0x08, 0x06, 0xAA, 0xBB, 0xCC]);
+        frame
+    }
+
+    #[test]
+    fn it_says_what_the_view_says_or_fails_like_it_at_every_length() {
+        for tags in [
+            &[][..],
+            &[0x8100_B00A],
+            &[0x88A8_0064],
+            &[0x8100_0000, 0x8100_0014],
+            &[0x88A8_0001, 0x8100_0002],
+        ] {
+            let whole = frame(tags);
+            for len in 0..=whole.len() {
+                let bytes = &whole[..len];
+                match (Header::read(bytes), FrameView::new(bytes, 1)) {
+                    (Ok(header), Ok(view)) => {
+                        assert_eq!((header.dst(), header.src()), (view.dst(), view.src()));
+                        assert_eq!((header.tag(), header.is_group()), (view.outer_tag(), view.is_group()));
+                        assert_eq!(header.ether_type(), view.ether_type(), "{tags:x?} {len}");
+                        assert_eq!(header.tag_tci(), view.outer_tag().map_or(0, Tag::tci));
+                    }
+                    (header, view) => assert_eq!(header.err(), view.err(), "{tags:x?} {len}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_as_numbers_have_their_first_byte_highest() {
+        let header = Header::read(&frame(&[])).unwrap();
+        assert_eq!((header.dst_bits(), header.src_bits()), (0xF001_0203_0405, 0x0207_0809_0A0B));
+        assert!(!header.is_group() && !header.is_src_group() && !header.is_broadcast());
+        let mut bytes = frame(&[]);
+        bytes[..6].fill(0xFF);
+        bytes[6] = 0x03;
+        let header = Header::read(&bytes).unwrap();
+        assert!(header.is_group() && header.is_src_group() && header.is_broadcast());
+    }
+
+    #[test]
+    fn a_second_tag_is_seen_behind_the_first() {
+        let header = Header::read(&frame(&[0x88A8_0064, 0x8100_B014])).unwrap();
+        assert_eq!((header.inner_type(), header.inner_tci()), (EtherType::VLAN, 0xB014));
+        assert_eq!(header.ether_type(), EtherType::VLAN, "one tag is walked");
+    }
+
+    #[test]
+    fn a_tag_that_no_standard_has_is_an_ether_type() {
+        let header = Header::read(&frame(&[0x9100_0001])).unwrap();
+        assert_eq!((header.tag(), header.ether_type()), (None, EtherType::VLAN_9100));
+    }
+}
