@@ -38,8 +38,8 @@ pub struct FrameView<'a> {
     bytes: &'a [u8],
     /// The first bytes of `bytes`.
     addresses: &'a [u8; ADDRESSES_LEN],
-    /// Offset of the protocol byte in `bytes`.
-    payload_at: usize,
+    /// The last bytes of `bytes`, from the protocol byte on.
+    payload: &'a [u8],
 }
 
 impl<'a> FrameView<'a> {
@@ -51,22 +51,21 @@ impl<'a> FrameView<'a> {
     /// before the last field of its kind.
     #[inline]
     pub fn new(bytes: &'a [u8], max_tags: usize) -> Result<Self, ParseError> {
-        let Some([addresses @ .., t0, t1]) = bytes.first_chunk::<HEADER_LEN>() else {
+        let Some(([addresses @ .., t0, t1], rest)) = bytes.split_first_chunk::<HEADER_LEN>() else {
             return Err(too_short(bytes));
         };
-        let payload_at = match EtherType(u16::from_be_bytes([*t0, *t1])) {
-            EtherType::REALTEK => HEADER_LEN,
+        let payload = match EtherType(u16::from_be_bytes([*t0, *t1])) {
+            EtherType::REALTEK => rest,
             _ => behind_tags(bytes, max_tags)?,
         };
-        let view = Self { bytes, addresses, payload_at };
-        Message::check(view.payload(), payload_at)?;
-        Ok(view)
+        Message::check(payload, bytes.len() - payload.len())?;
+        Ok(Self { bytes, addresses, payload })
     }
 
     /// What the frame says.
     #[inline]
     pub fn message(&self) -> Message<'a> {
-        Message::parse_checked(self.payload())
+        Message::parse_checked(self.payload)
     }
 
     /// Destination address.
@@ -90,7 +89,7 @@ impl<'a> FrameView<'a> {
 
     /// The tags, outermost first.
     pub fn tags(&self) -> impl ExactSizeIterator<Item = Tag> + 'a {
-        let tags = self.bytes.get(ADDRESSES_LEN..self.payload_at - ETHER_TYPE_LEN).unwrap_or_default();
+        let tags = self.bytes.get(ADDRESSES_LEN..self.payload_offset() - ETHER_TYPE_LEN).unwrap_or_default();
         tags.chunks_exact(Tag::LEN).map(|tag| Tag::from_bytes(tag.try_into().unwrap_or_default()))
     }
 
@@ -100,13 +99,13 @@ impl<'a> FrameView<'a> {
     }
 
     /// Everything behind the EtherType, from the protocol byte to the end, padding included.
-    pub fn payload(&self) -> &'a [u8] {
-        self.bytes.get(self.payload_at..).unwrap_or_default()
+    pub const fn payload(&self) -> &'a [u8] {
+        self.payload
     }
 
     /// Offset of [`payload`](Self::payload) in the frame, in bytes.
     pub const fn payload_offset(&self) -> usize {
-        self.payload_at
+        self.bytes.len() - self.payload.len()
     }
 
     /// The frame as a value; its tags are the argument of [`Frame::emit`].
@@ -116,12 +115,13 @@ impl<'a> FrameView<'a> {
     }
 }
 
-/// Where the payload starts behind tags, or why there is none of ours.
+/// The payload behind tags, or why there is none of ours.
+#[cold]
 #[inline(never)]
-fn behind_tags(bytes: &[u8], max_tags: usize) -> Result<usize, ParseError> {
+fn behind_tags(bytes: &[u8], max_tags: usize) -> Result<&[u8], ParseError> {
     let ethernet = vlan_table::FrameView::new(bytes, max_tags)?;
     match ethernet.ether_type() {
-        EtherType::REALTEK => Ok(ethernet.payload_offset()),
+        EtherType::REALTEK => Ok(ethernet.payload()),
         ether_type => Err(ParseError::NotOurs { ether_type }),
     }
 }

@@ -8,7 +8,7 @@ pub(super) const MIN_PAYLOAD: usize = 46;
 /// The longest fixed layout, that of [`Vector`](super::Vector).
 pub(super) const HEAD_LEN: usize = 23;
 
-/// The fixed part of a payload, as it is emitted.
+/// The front of a payload, which is zero before a kind writes its fields.
 pub(super) type Head = [u8; HEAD_LEN];
 
 /// First bytes behind the EtherType.
@@ -62,6 +62,7 @@ impl<'a> Message<'a> {
         }
     }
 
+    #[cold]
     #[inline(never)]
     fn parse(payload: Payload<'a>) -> Result<Self, ParseError> {
         // The whole byte decides first, its high nibble only afterwards.
@@ -94,16 +95,15 @@ impl<'a> Message<'a> {
     /// Writes all of `out`, which has [`payload_len`](Self::payload_len) bytes.
     #[inline]
     pub(super) fn emit(&self, out: &mut [u8]) {
-        let head = match self {
-            Self::Rrcp(rrcp) => rrcp.head(),
-            Self::Rep(rep) => rep.head(),
-            Self::Probe(probe) => probe.head(),
-            Self::CpuTag(tag) => return copy_padded(tag.as_bytes(), out),
-            Self::Unknown(unknown) => return copy_padded(unknown.payload, out),
+        let kept = match self {
+            Self::Rrcp(rrcp) => return write_fields(out, |head| rrcp.write(head)),
+            Self::Rep(rep) => return write_fields(out, |head| rep.write(head)),
+            Self::Probe(probe) => return write_fields(out, |head| probe.write(head)),
+            Self::CpuTag(tag) => tag.as_bytes(),
+            Self::Unknown(unknown) => unknown.payload,
         };
-        match out.first_chunk_mut::<MIN_PAYLOAD>() {
-            Some(out) => *out = padded(head),
-            None => copy_padded(&head, out),
+        for (to, from) in out.iter_mut().zip(kept.iter().copied().chain(core::iter::repeat(0))) {
+            *to = from;
         }
     }
 }
@@ -175,18 +175,13 @@ impl<'a> Payload<'a> {
     }
 }
 
+/// Zeroes a payload of the minimal length and lets `write` fill its front.
 #[inline]
-fn padded(head: Head) -> [u8; MIN_PAYLOAD] {
-    let mut payload = [0; MIN_PAYLOAD];
-    for (to, from) in payload.iter_mut().zip(head) {
-        *to = from;
+fn write_fields(out: &mut [u8], write: impl FnOnce(&mut Head)) {
+    if let Some(payload) = out.first_chunk_mut::<MIN_PAYLOAD>() {
+        *payload = [0; MIN_PAYLOAD];
     }
-    payload
-}
-
-/// Copies what fits of `bytes` to the front of `out` and zeroes the rest.
-fn copy_padded(bytes: &[u8], out: &mut [u8]) {
-    for (to, from) in out.iter_mut().zip(bytes.iter().copied().chain(core::iter::repeat(0))) {
-        *to = from;
+    if let Some(head) = out.first_chunk_mut() {
+        write(head);
     }
 }

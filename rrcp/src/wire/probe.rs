@@ -2,7 +2,7 @@
 
 use macaddr::MacAddr6;
 
-use super::message::{HEAD_LEN, Head, Payload, protocol};
+use super::message::{Head, Payload, protocol};
 use crate::ParseError;
 
 /// A loop probe. All are broadcast, and the source address is the originator.
@@ -114,8 +114,7 @@ impl Probe {
     }
 
     #[inline]
-    pub(super) fn head(&self) -> Head {
-        let mut head = [0; HEAD_LEN];
+    pub(super) fn write(&self, head: &mut Head) {
         match self {
             Self::Classic { ttl } => [head[0], head[3]] = [protocol::CLASSIC_PROBE, ttl.0],
             Self::Short { ttl } => [head[0], head[3]] = [protocol::RLDP, ttl.0],
@@ -135,7 +134,6 @@ impl Probe {
                 [head[21], head[22]] = [vector.port_priority, vector.port];
             }
         }
-        head
     }
 }
 

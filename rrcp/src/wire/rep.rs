@@ -1,7 +1,7 @@
 //! Realtek Echo Protocol: is there a switch?
 
 use super::Cookie;
-use super::message::{HEAD_LEN, Head, Payload, protocol};
+use super::message::{Head, Payload, protocol};
 
 /// An echo request or reply.
 ///
@@ -30,13 +30,11 @@ impl Rep {
     }
 
     #[inline]
-    pub(super) fn head(&self) -> Head {
+    pub(super) fn write(&self, head: &mut Head) {
         let [c0, c1, c2, c3, c4, c5, c6, c7] = self.cookie.0;
-        let mut head = [0; HEAD_LEN];
         head[0] = protocol::REP;
         head[field::FLAGS] = if self.reply { field::REPLY } else { 0 };
         [head[10], head[11], head[12], head[13]] = [c0, c1, c2, c3];
         [head[14], head[15], head[16], head[17]] = [c4, c5, c6, c7];
-        head
     }
 }

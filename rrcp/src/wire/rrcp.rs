@@ -4,7 +4,7 @@ use core::fmt;
 
 use macaddr::MacAddr6;
 
-use super::message::{HEAD_LEN, Head, Payload, protocol};
+use super::message::{Head, Payload, protocol};
 use crate::ParseError;
 
 /// An RRCP message.
@@ -116,21 +116,19 @@ impl Rrcp {
     }
 
     #[inline]
-    pub(super) fn head(&self) -> Head {
-        let mut head = [0; HEAD_LEN];
+    pub(super) fn write(&self, head: &mut Head) {
         head[field::OPCODE] = match &self.op {
             Op::Hello => field::HELLO,
             Op::HelloReply(reply) => {
-                reply.write(&mut head);
+                reply.write(head);
                 field::HELLO_REPLY
             }
-            Op::Get(access) => access.write(&mut head, field::GET),
-            Op::GetReply(access) => access.write(&mut head, field::GET_REPLY),
-            Op::Set(access) => access.write(&mut head, field::SET),
+            Op::Get(access) => access.write(head, field::GET),
+            Op::GetReply(access) => access.write(head, field::GET_REPLY),
+            Op::Set(access) => access.write(head, field::SET),
         };
         head[0] = protocol::RRCP;
         [head[2], head[3]] = self.key.0.to_be_bytes();
-        head
     }
 }
 
