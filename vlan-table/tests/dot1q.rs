@@ -376,6 +376,13 @@ fn a_chassis_with_a_thousand_ports_works_alike() {
     assert_eq!(bridge.copies(&frame, frame.members).collect::<Vec<_>>(), [(TagAction::Keep, frame.members)]);
 }
 
+#[test]
+fn a_bridge_takes_the_memory_that_its_documentation_says() {
+    let fixed = size_of::<Bridge<0>>();
+    assert!(fixed <= (16 + 3) << 10, "{fixed}");
+    assert_eq!(size_of::<Bridge<100>>() - fixed, 100 * 32);
+}
+
 /// The rules of the standard over plain maps.
 #[derive(Clone, Debug, Default)]
 struct Naive {

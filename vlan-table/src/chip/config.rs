@@ -235,7 +235,7 @@ impl Config {
         self.entries.iter().take(self.model.entries.into()).any(|entry| entry.vid == vid)
     }
 
-    /// Looks for settings that the model cannot hold; [`Table::new`] does it too.
+    /// Looks for settings that the model cannot hold; [`Table::new`](super::Table::new) does it too.
     ///
     /// # Errors
     /// [`ConfigError`] names the first one.

@@ -1,4 +1,4 @@
-//! The compiled bridge: per port a row of 16 bytes, per VLAN two port sets.
+//! The compiled bridge: per port a row of 16 bytes, per VLAN one of 32.
 
 use super::{AcceptableFrames, PortConfig, PortState, TagType};
 use crate::openvswitch::PriorityTags;
@@ -7,7 +7,7 @@ use crate::{Fid, Header, PortId, PortMask, VlanId};
 
 /// A VLAN bridge with room for `VLANS` VLANs and `64 * WORDS` ports, without allocation.
 ///
-/// It takes 16 KiB, 8 + `24 * WORDS` bytes per VLAN and about as much per port, so a bridge for all
+/// It takes 16 KiB, 8 + `24 * WORDS` bytes per VLAN and 40 per port, so a bridge for all
 /// 4094 VLANs wants a `Box`. See the [module documentation](super) for an example.
 #[derive(Clone, Debug)]
 pub struct Bridge<const VLANS: usize = 4094, const WORDS: usize = 1> {
