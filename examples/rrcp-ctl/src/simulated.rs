@@ -3,11 +3,13 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use fdb::storm::{Class, ConsecutiveFilter, ConsecutiveSettings};
 use rrcp::device::{DEVICE_FRAME_LEN, Device, Identity, Verdict};
+use rrcp::registers::MAX_PORTS;
 use rrcp::wire::{ChipId, RegisterAddress, VendorId};
-use rrcp::{Config, Event, LoopDetector, MacAddr6, PROBE_LEN, PortId, PortMask};
+use rrcp::{Config, Event, LoopDetector, MacAddr6, PortId, PortMask};
 use switch::registers::{Loops, Registers};
-use switch::{Database, Switch};
+use switch::{Database, Switch, Transmit};
 use vlan_table::{EtherType, Header};
 
 /// Loop detector for as many ports as RRCP can name.
@@ -53,6 +55,7 @@ pub struct Simulated {
     switch: Switch<Detector>,
     registers: Registers,
     device: Device,
+    storm_filter: ConsecutiveFilter<{ MAX_PORTS as usize }>,
     faults: Faults,
     answers: u32,
 }
@@ -82,7 +85,9 @@ impl Simulated {
         for port in PortMask::<1>::first(*ports) {
             registers.over(now, &mut switch).set_cable(port, false);
         }
-        Self { switch, registers, device: Device::new(*identity), faults: *faults, answers: 0 }
+        let storm_filter = ConsecutiveFilter::new(ConsecutiveSettings::RTL8305);
+        let device = Device::new(*identity);
+        Self { switch, registers, device, storm_filter, faults: *faults, answers: 0 }
     }
 
     /// Plugs a cable in, or pulls it out.
@@ -90,7 +95,8 @@ impl Simulated {
         self.registers.over(now, &mut self.switch).set_cable(port, plugged);
     }
 
-    /// Takes a frame from a port; `send` gets what leaves, and by which port.
+    /// Takes a frame from a port; `send` gets what leaves, and by which port. A frame that the storm
+    /// filter drops does not get as far as the counters.
     pub fn receive(
         &mut self,
         now: Duration,
@@ -98,8 +104,8 @@ impl Simulated {
         frame: &mut [u8],
         mut send: impl FnMut(PortId, &[u8]),
     ) -> Option<Happening> {
-        let is_realtek = Header::read(frame).is_ok_and(|header| header.ether_type() == EtherType::REALTEK);
-        if is_realtek {
+        let Ok(header) = Header::read(frame) else { return None };
+        if header.ether_type() == EtherType::REALTEK {
             let mut out = [0; DEVICE_FRAME_LEN];
             let mut registers = self.registers.over(now, &mut self.switch);
             match self.device.handle_frame(port, frame, &mut registers, &mut out) {
@@ -112,6 +118,8 @@ impl Simulated {
                 Verdict::Written { register, data } => return Some(Happening::Written { register, data }),
                 Verdict::Drop(_) => return None,
             }
+        } else if !self.passes_storm_filter(now, port, &header) {
+            return None;
         }
         let decision = self.switch.receive(now, port, frame);
         let mut out = vec![0; frame.len() + 2 * vlan_table::Tag::LEN + vlan_table::frame::MIN_LEN];
@@ -126,9 +134,10 @@ impl Simulated {
     /// Does what is due, such as probes for loops.
     pub fn handle_timeout(&mut self, now: Duration, mut send: impl FnMut(PortId, &[u8])) {
         self.switch.handle_timeout(now);
-        let mut probe = [0; PROBE_LEN];
-        while let Some(transmit) = self.switch.guard_mut().poll_transmit(&mut probe) {
-            send(transmit.port, &probe);
+        let mut probe = [0; Transmit::LONGEST];
+        // The buffer is long enough.
+        while let Ok(Some(Transmit { port, len })) = self.switch.poll_transmit(&mut probe) {
+            probe.get(..len).into_iter().for_each(|bytes| send(port, bytes));
         }
     }
 
@@ -150,6 +159,12 @@ impl Simulated {
     /// Ports in a loop.
     pub fn looped(&self) -> PortMask {
         self.switch.guard().looped()
+    }
+
+    /// Probes and RRCP are not asked: a filter that drops probes hides the loop that feeds the storm.
+    fn passes_storm_filter(&mut self, now: Duration, port: PortId, header: &Header) -> bool {
+        let class = header.is_broadcast().then_some(Class::Broadcast);
+        !self.registers.storm_filter() || self.storm_filter.passes(now, port, class)
     }
 
     fn answer(&mut self, port: PortId, answer: &[u8], send: &mut impl FnMut(PortId, &[u8])) {
