@@ -193,7 +193,7 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
     /// then [`learn`](Self::learn) and [`lookup`](Self::lookup) find out what there is to do.
     ///
     /// The two searches do not wait for each other.
-    #[inline]
+    #[inline(always)]
     pub fn relay(
         &mut self,
         now: Duration,

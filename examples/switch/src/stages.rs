@@ -7,10 +7,15 @@ use core::time::Duration;
 
 use fdb::{Entry, Fdb, FlushScope, Key, Kind, Learned, Store};
 use rrcp::{Disposition, Hint};
-use vlan_table::{DropReason, EtherType, Header, PortId, PortMask, ReservedAddresses};
+use vlan_table::{DropReason, EtherType, Fid, Header, PortId, PortMask, ReservedAddresses};
 
 use crate::rules::{Admitted, RuleSet};
 use crate::{Counters, Decision, Dropped, Filtered, Guard, Outcome};
+
+/// Frames whose stations are looked for together.
+const BATCH: usize = 32;
+/// A database of up to so many stations is fast without being asked early.
+const FITS_INTO_CACHES: usize = 1 << 15;
 
 /// The parts of a switch that are the same under all rules and over all stores.
 #[derive(Clone, Debug)]
@@ -27,7 +32,7 @@ pub(crate) struct Stages<G> {
 }
 
 impl<G: Guard> Stages<G> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn receive<R: RuleSet, S: Store>(
         &mut self,
         rules: &R,
@@ -48,9 +53,30 @@ impl<G: Guard> Stages<G> {
         self.receive_slowly(rules, fdb, now, port, frame)
     }
 
+    /// Many frames, one after the other. Where the database does not fit into the caches, memory is
+    /// asked for the stations of [`BATCH`] frames before the first is looked at.
+    #[inline]
+    pub(crate) fn receive_batch<R: RuleSet, S: Store>(
+        &mut self,
+        rules: &R,
+        fdb: &mut Fdb<S>,
+        now: Duration,
+        frames: &[(PortId, &[u8])],
+        mut decided: impl FnMut(usize, &Decision),
+    ) {
+        for (first, frames) in (0..).step_by(BATCH).zip(frames.chunks(BATCH)) {
+            if fdb.len() > FITS_INTO_CACHES {
+                touch_stations(rules, fdb, frames);
+            }
+            for (number, (port, frame)) in (first..).zip(frames) {
+                decided(number, &self.receive(rules, fdb, now, *port, frame));
+            }
+        }
+    }
+
     /// Most frames: from one known station to another, which is elsewhere. `None`, with nothing done,
     /// for all others.
-    #[inline]
+    #[inline(always)]
     fn relay<R: RuleSet, S: Store>(
         &self,
         rules: &R,
@@ -60,7 +86,8 @@ impl<G: Guard> Stages<G> {
         frame: &[u8],
     ) -> Option<(R::Admitted, PortId)> {
         let header = Header::read(frame).ok()?;
-        if header.is_group() || R::RESERVES_INDIVIDUALS || header.ether_type() == EtherType::REALTEK {
+        // Probes are broadcast, so the loop detector misses nothing here.
+        if header.is_group() || R::RESERVES_INDIVIDUALS {
             return None;
         }
         let admitted = rules.classify(port, &header, frame).ok()?;
@@ -238,6 +265,24 @@ impl<G: Guard> Stages<G> {
         self.blocked = blocked;
         self.open = self.up.difference(blocked);
     }
+}
+
+/// Asks memory for the entries of all sources and destinations.
+#[inline(never)]
+fn touch_stations<R: RuleSet, S: Store>(rules: &R, fdb: &Fdb<S>, frames: &[(PortId, &[u8])]) {
+    let mut headers = [None; BATCH];
+    for (header, (_, frame)) in headers.iter_mut().zip(frames) {
+        *header = Header::read(frame).ok();
+    }
+    let mut keys = [Key::from_bits48(Fid::SHARED, 0); 2 * BATCH];
+    let (pairs, _) = keys.as_chunks_mut::<2>();
+    for ((pair, header), (port, frame)) in pairs.iter_mut().zip(headers).zip(frames) {
+        let Some(header) = header else { continue };
+        if let Ok(admitted) = rules.classify(*port, &header, frame) {
+            *pair = [header.src_bits(), header.dst_bits()].map(|mac| Key::from_bits48(admitted.fid(), mac));
+        }
+    }
+    fdb.touch(keys.get(..2 * frames.len()).unwrap_or_default());
 }
 
 /// Why a frame to a known station stays.

@@ -74,6 +74,23 @@ impl<G: Guard> Switch<G> {
         with_parts!((rules, database), (rules, fdb) => stages.receive(&**rules, fdb, now, port, frame))
     }
 
+    /// [`receive`](Self::receive) for many frames, each with the port that it arrived on: `decided` is
+    /// told about each by its number, in their order.
+    ///
+    /// For the data path: it spares the beginning and the end of every call and, where the database
+    /// is larger than the caches, the wait for every single station.
+    pub fn receive_batch(
+        &mut self,
+        now: Duration,
+        frames: &[(PortId, &[u8])],
+        decided: impl FnMut(usize, &Decision),
+    ) {
+        let Self { rules, database, stages } = self;
+        with_parts!((rules, database), (rules, fdb) => {
+            stages.receive_batch(&**rules, fdb, now, frames, decided);
+        });
+    }
+
     /// The distinct copies of a frame about which [`receive`](Self::receive) decided: one buffer for
     /// each, whatever the number of ports.
     ///
