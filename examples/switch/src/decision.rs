@@ -74,6 +74,8 @@ pub enum Dropped {
     Ingress(vlan_table::DropReason),
     /// Its port is blocked by the loop detector.
     Blocked,
+    /// By storm control.
+    Storm(fdb::storm::Class),
     /// Its source has a [`Kind::Drop`](fdb::Kind::Drop) entry.
     Source,
     /// Its destination has one.

@@ -10,6 +10,7 @@ mod presets;
 pub mod registers;
 mod rules;
 mod stages;
+mod storm;
 mod switch;
 
 pub use configure::ConfigError;
@@ -18,5 +19,6 @@ pub use database::Database;
 pub use decision::{Copies, Copy, Decision, Dropped, Filtered, Outcome};
 pub use guard::{Guard, NoGuard, Transmit};
 pub use rules::{Classified, Rules};
+pub use storm::Storm;
 pub use switch::Switch;
 pub use {fdb, vlan_table};

@@ -5,12 +5,13 @@
 
 use core::time::Duration;
 
+use fdb::storm::Class;
 use fdb::{Entry, Fdb, FlushScope, Key, Kind, Learned, Store};
 use rrcp::{Disposition, Hint};
 use vlan_table::{DropReason, EtherType, Fid, Header, PortId, PortMask, ReservedAddresses};
 
 use crate::rules::{Admitted, RuleSet};
-use crate::{Counters, Decision, Dropped, Filtered, Guard, Outcome};
+use crate::{Counters, Decision, Dropped, Filtered, Guard, Outcome, Storm, storm};
 
 /// Frames whose stations are looked for together.
 const BATCH: usize = 32;
@@ -28,6 +29,7 @@ pub(crate) struct Stages<G> {
     pub(crate) blocked: PortMask,
     /// Ports that carry frames: up and not blocked.
     pub(crate) open: PortMask,
+    pub(crate) storm: Storm,
     pub(crate) counters: Counters,
 }
 
@@ -87,7 +89,7 @@ impl<G: Guard> Stages<G> {
     ) -> Option<(R::Admitted, PortId)> {
         let header = Header::read(frame).ok()?;
         // Probes are broadcast, so the loop detector misses nothing here.
-        if header.is_group() || R::RESERVES_INDIVIDUALS {
+        if header.is_group() || R::RESERVES_INDIVIDUALS || self.storm.sees_all() {
             return None;
         }
         let admitted = rules.classify(port, &header, frame).ok()?;
@@ -165,12 +167,30 @@ impl<G: Guard> Stages<G> {
                 true => None,
                 false => fdb.lookup(now, Key::from_bits48(admitted.fid(), header.dst_bits())),
             };
+            let class = storm::class(&header, station.is_some());
             match station {
+                _ if !self.storm.passes(now, port, class, frame.len()) => self.calm(fdb, now, port, class),
                 Some(entry) => self.forward(port, &admitted, entry),
                 None => self.flood(&admitted),
             }
         };
         Decision { outcome, ports, learned, classified: Some(admitted.into()) }
+    }
+
+    /// A storm, or what looks like one, which the loop detector wants to know.
+    #[cold]
+    fn calm<S: Store>(
+        &mut self,
+        fdb: &mut Fdb<S>,
+        now: Duration,
+        port: PortId,
+        class: Option<Class>,
+    ) -> (Outcome, PortMask) {
+        self.guard.handle_hint(now, port, Hint::Storm);
+        self.follow_guard(fdb, now);
+        // A filter drops nothing of no class.
+        let class = class.unwrap_or(Class::UnknownUnicast);
+        (Outcome::Dropped(Dropped::Storm(class)), PortMask::EMPTY)
     }
 
     /// To all open members of its VLAN.

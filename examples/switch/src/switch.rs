@@ -8,7 +8,7 @@ use vlan_table::{NoRoom, PortId, PortMask, PortOutOfRange, ReservedAddresses};
 
 use crate::database::each_store;
 use crate::stages::Stages;
-use crate::{Copies, Copy, Counters, Database, Decision, Guard, NoGuard, Rules, Transmit};
+use crate::{Copies, Copy, Counters, Database, Decision, Guard, NoGuard, Rules, Storm, Transmit};
 
 /// A switch of up to 64 ports, without I/O and without a clock.
 ///
@@ -38,6 +38,7 @@ impl Switch {
             up: ports,
             blocked: PortMask::EMPTY,
             open: ports,
+            storm: Storm::Off,
             counters: Counters::new(ports),
         };
         Self { rules, database, stages }
@@ -46,8 +47,8 @@ impl Switch {
     /// The same switch with a loop detector.
     pub fn with_guard<G: Guard>(self, guard: G) -> Switch<G> {
         let Self { rules, database, stages } = self;
-        let Stages { reserved, guard: NoGuard, up, blocked, open, counters } = stages;
-        Switch { rules, database, stages: Stages { reserved, guard, up, blocked, open, counters } }
+        let Stages { reserved, guard: NoGuard, up, blocked, open, storm, counters } = stages;
+        Switch { rules, database, stages: Stages { reserved, guard, up, blocked, open, storm, counters } }
     }
 }
 
@@ -218,6 +219,21 @@ impl<G> Switch<G> {
     /// The counters, to be cleared.
     pub const fn counters_mut(&mut self) -> &mut Counters {
         &mut self.stages.counters
+    }
+
+    /// Storm control and its counters.
+    pub const fn storm(&self) -> &Storm {
+        &self.stages.storm
+    }
+
+    /// Sets storm control; it starts with nothing seen.
+    pub fn set_storm(&mut self, storm: Storm) {
+        self.stages.storm = storm;
+    }
+
+    /// Storm control, to be adjusted.
+    pub const fn storm_mut(&mut self) -> &mut Storm {
+        &mut self.stages.storm
     }
 
     /// Which group addresses end here.

@@ -1,5 +1,6 @@
 //! Short names of reasons, the same in timelines, tables and JSON.
 
+use switch::fdb::storm::Class;
 use switch::vlan_table::DropReason;
 use switch::{Dropped, Filtered};
 
@@ -20,6 +21,9 @@ pub(super) const fn dropped(why: Dropped) -> &'static str {
     match why {
         Dropped::Ingress(reason) => ingress(reason),
         Dropped::Blocked => "blocked",
+        Dropped::Storm(Class::Broadcast) => "broadcast-storm",
+        Dropped::Storm(Class::Multicast) => "multicast-storm",
+        Dropped::Storm(Class::UnknownUnicast) => "unknown-unicast-storm",
         Dropped::Source => "source-filter",
         Dropped::Destination => "destination-filter",
     }

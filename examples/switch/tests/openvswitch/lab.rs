@@ -65,7 +65,7 @@ impl Lab {
         let remote = format!("--remote=punix:{}", at("db.sock").display());
         let mut daemons =
             vec![daemon(dir.path(), "ovsdb-server", &[&at("conf.db").display().to_string(), &remote])];
-        await_path(&at("db.sock"));
+        drop(connect(&at("db.sock")));
         vsctl(dir.path(), &["--no-wait", "init"]);
         let database = format!("unix:{}", at("db.sock").display());
         daemons.push(daemon(
@@ -239,7 +239,7 @@ fn daemon(dir: &Path, program: &str, arguments: &[&str]) -> Child {
 fn vsctl(dir: &Path, arguments: &[&str]) {
     let database = format!("--db=unix:{}/db.sock", dir.display());
     let output = command(dir, "ovs-vsctl")
-        .args([&database, "--timeout=10"])
+        .args([&database, "--retry", "--timeout=30"])
         .args(arguments)
         .stderr(Stdio::piped())
         .output()
@@ -248,24 +248,14 @@ fn vsctl(dir: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "ovs-vsctl {arguments:?}: {said}");
 }
 
-fn await_path(path: &Path) {
-    within_reason(|| path.exists().then_some(()))
-        .unwrap_or_else(|| panic!("{} did not appear", path.display()));
-}
-
-/// Connects; a daemon that has made its socket may not listen yet.
+/// Connects; a daemon has to make its socket first, and then to listen. Half a minute is the limit.
 fn connect(path: &Path) -> UnixStream {
-    within_reason(|| UnixStream::connect(path).ok())
-        .unwrap_or_else(|| panic!("nobody listens at {}: {:?}", path.display(), UnixStream::connect(path)))
-}
-
-/// Asks until there is an answer, for up to half a minute.
-fn within_reason<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    (0..3000).find_map(|_| {
-        let answer = ask();
-        if answer.is_none() {
+    let attempt = |_| {
+        let stream = UnixStream::connect(path).ok();
+        if stream.is_none() {
             sleep(Duration::from_millis(10));
         }
-        answer
-    })
+        stream
+    };
+    (0..3000).find_map(attempt).unwrap_or_else(|| panic!("nobody listens at {}", path.display()))
 }
