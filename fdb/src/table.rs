@@ -12,7 +12,7 @@ use crate::error::{AgeingTooLong, Refused};
 use crate::events::{Event, EventQueue};
 use crate::flush::FlushLog;
 use crate::guard::Movers;
-use crate::store::{Sight, Store, Tally};
+use crate::store::{BATCH, Sight, Store, Tally};
 use crate::{Ageing, Key};
 
 /// A forwarding database: which station is behind which port (IEEE 802.1Q-2018, 8.8).
@@ -55,8 +55,6 @@ pub struct Fdb<S: Store, const EVENTS: usize = 0> {
     pub(crate) events: EventQueue<EVENTS>,
     pub(crate) movers: Movers,
 }
-
-const BATCH: usize = 32;
 
 /// What a frame told the database.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -142,11 +140,36 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
     /// [`lookup`](Self::lookup) of many keys, into as many `answers`; the shorter of the two counts.
     ///
     /// The cache lines of 32 keys are asked for before the first is looked at, so that a table which does not
-    /// fit into the caches answers at their throughput and not at their latency.
+    /// fit into the caches answers at their throughput and not at their latency; and keys that need a
+    /// second look wait until the others are done, so that nothing depends on a guess of the processor.
     pub fn lookup_batch(&self, now: Duration, keys: &[Key], answers: &mut [Option<Entry>]) {
+        let is_late = self.clock.is_late(now);
         for (keys, answers) in keys.chunks(BATCH).zip(answers.chunks_mut(BATCH)) {
-            self.store.touch(keys);
-            for (key, answer) in keys.iter().zip(answers) {
+            if is_late {
+                for (key, answer) in keys.iter().zip(answers) {
+                    *answer = self.lookup_late(now, *key);
+                }
+            } else {
+                self.lookup_chunk(now, keys, answers);
+            }
+        }
+    }
+
+    #[inline]
+    fn lookup_chunk(&self, now: Duration, keys: &[Key], answers: &mut [Option<Entry>]) {
+        let from = self.clock.alive_from();
+        let sights = self.store.sight_batch(keys, from, self.clock.stamp() - from);
+        let mut again = [0; BATCH];
+        let mut waiting = 0;
+        for ((number, answer), sight) in answers.iter_mut().enumerate().zip(sights) {
+            *answer = sight.alive.then(|| Entry { port: sight.record.port(), kind: Kind::Dynamic });
+            if let Some(again) = again.get_mut(waiting) {
+                *again = number;
+            }
+            waiting += usize::from(!sight.alive & sight.doubt);
+        }
+        for number in again.into_iter().take(waiting) {
+            if let (Some(key), Some(answer)) = (keys.get(number), answers.get_mut(number)) {
                 *answer = self.lookup(now, *key);
             }
         }

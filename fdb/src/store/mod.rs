@@ -51,6 +51,17 @@ pub trait Store: sealed::Sealed + Clone {
     fn touch(&self, keys: &[Key]) {
         let _ = keys;
     }
+    /// [`Store::sight`] for up to [`BATCH`] keys, all of which are asked for before the first is looked at. More
+    /// may be in doubt.
+    #[doc(hidden)]
+    #[inline]
+    fn sight_batch(&self, keys: &[Key], from: u16, span: u16) -> [Sight; BATCH] {
+        let mut sights = [Sight::ABSENT; BATCH];
+        for (sight, key) in sights.iter_mut().zip(keys) {
+            *sight = self.sight(*key, from, span);
+        }
+        sights
+    }
     /// The record under `key` and its place, [`Record::FREE`] if there is none.
     #[doc(hidden)]
     fn find(&self, key: Key) -> (Place, Record);
@@ -102,6 +113,10 @@ pub trait Store: sealed::Sealed + Clone {
     fn flushes(&self) -> Self::Flushes;
 }
 
+/// How many keys are searched for at once.
+#[doc(hidden)]
+pub const BATCH: usize = 32;
+
 /// What a hurried look found.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +130,6 @@ pub struct Sight {
 }
 
 impl Sight {
-    #[cfg(feature = "alloc")]
     pub(crate) const ABSENT: Self = Self { alive: false, doubt: false, place: 0, record: Record::FREE };
 }
 
