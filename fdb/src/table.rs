@@ -131,10 +131,10 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
             return self.lookup_late(now, key);
         }
         let sight = self.sight(key);
-        if !sight.alive & sight.doubt {
-            return self.lookup_thoroughly(key, self.clock.cutoff());
+        if sight.alive {
+            return Some(Entry { port: sight.record.port(), kind: Kind::Dynamic });
         }
-        sight.alive.then(|| Entry { port: sight.record.port(), kind: Kind::Dynamic })
+        if sight.doubt { self.lookup_thoroughly(key, self.clock.cutoff()) } else { None }
     }
 
     /// [`lookup`](Self::lookup) of many keys, into as many `answers`; the shorter of the two counts.

@@ -457,10 +457,10 @@ impl Store for HashTable {
         let (home, needle) = self.permute(key);
         let Some(line) = self.lines.get(home) else { return Sight::ABSENT };
         let sight = line.sight(home, needle, u64::from(from), span);
-        if !sight.alive & (line.may_have_neighbour(needle.tag()) != 0) {
-            return self.sight_aside(home, needle, from, span);
+        if sight.alive || line.may_have_neighbour(needle.tag()) == 0 {
+            return sight;
         }
-        sight
+        self.sight_aside(home, needle, from, span)
     }
 
     /// Adds up a word of each line: the sum says nothing, but no load can be left out for it.
