@@ -12,6 +12,7 @@ pub mod checksum;
 mod config;
 mod engine;
 mod event;
+pub mod export;
 mod frame;
 mod guard;
 #[cfg(feature = "serde")]

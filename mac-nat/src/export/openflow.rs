@@ -1,0 +1,170 @@
+//! OpenFlow, one flow per address and kind of frame. Open vSwitch corrects the checksums itself.
+//!
+//! Table 0 sorts by port and keeps inside traffic inside, table 1 translates what leaves.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use super::{Ability, ExportError, Interfaces, Rules, line};
+use crate::binding::LowerCase;
+use crate::{Binding, Config, Vlans};
+
+/// Any group address.
+const GROUP: &str = "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00";
+
+pub(super) fn rules(config: &Config, interfaces: &Interfaces) -> Result<Rules, ExportError> {
+    let mut rules = Rules::default();
+    sort_by_port(&mut rules.text, config, interfaces)?;
+    for binding in &config.bindings {
+        let Some(vlan) = vlan_match(binding.vlans) else {
+            rules.leave_out(binding, Ability::TwoVlans);
+            continue;
+        };
+        let flows =
+            Flows { binding, vlan: &vlan, uplink: &interfaces.uplink, port: interfaces.port(binding.port)? };
+        match binding.net.addr() {
+            IpAddr::V4(_) => flows.v4(&mut rules.text),
+            IpAddr::V6(_) => flows.v6(&mut rules.text),
+        }
+    }
+    Ok(rules)
+}
+
+/// Table 0, for any way of finding owners in the tables behind.
+pub(super) fn sort_by_port(
+    text: &mut String,
+    config: &Config,
+    interfaces: &Interfaces,
+) -> Result<(), ExportError> {
+    let uplink = &interfaces.uplink;
+    let ports: Vec<_> = config.ports.iter().map(|port| interfaces.port(port.id)).collect::<Result<_, _>>()?;
+    let all: String = ports.iter().map(|port| format!("output:{port},")).collect();
+    for wire in config.wire_macs() {
+        // Our own frame, reflected.
+        line!(text, "priority=210,in_port={uplink},dl_src={} actions=drop", LowerCase(wire));
+        // DHCP servers send answers for everybody to one MAC.
+        line!(
+            text,
+            "priority=155,in_port={uplink},ip,dl_dst={},nw_dst=255.255.255.255 actions=set_field:ff:ff:ff:ff:ff:ff->eth_dst,{all}LOCAL",
+            LowerCase(wire)
+        );
+    }
+    line!(text, "priority=200,in_port={uplink},{GROUP} actions={all}LOCAL");
+    line!(text, "priority=10,in_port={uplink} actions=LOCAL");
+    line!(text, "priority=10,in_port=LOCAL actions=output:{uplink}");
+    for (at, port) in ports.iter().enumerate() {
+        let others: String = ports
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != at)
+            .map(|(_, port)| format!("output:{port},"))
+            .collect();
+        line!(text, "priority=100,in_port={port},{GROUP} actions={others}LOCAL,resubmit(,1)");
+        line!(text, "priority=50,in_port={port} actions=resubmit(,1)");
+    }
+    line!(text, "table=1,priority=0 actions=drop");
+    for kind in [133, 134, 137] {
+        // Their options cannot be matched, so they cannot be rewritten.
+        line!(text, "table=1,priority=180,icmp6,icmp_type={kind} actions=drop");
+    }
+    Ok(())
+}
+
+/// What restricts a flow to these VLANs; `None` beyond one tag.
+pub(super) fn vlan_match(vlans: Vlans) -> Option<String> {
+    let mut vids = vlans.iter();
+    match (vids.next(), vids.next()) {
+        (None, _) => Some("vlan_tci=0x0000/0x1fff".into()),
+        (Some(vid), None) => Some(format!("dl_vlan={vid}")),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+struct Flows<'a> {
+    binding: &'a Binding,
+    vlan: &'a str,
+    uplink: &'a str,
+    port: &'a str,
+}
+
+impl Flows<'_> {
+    fn v4(&self, text: &mut String) {
+        let Self { binding, vlan, uplink, port } = self;
+        let (net, inside, wire) = (binding.net, LowerCase(binding.inside), LowerCase(binding.wire));
+        let inward = format!("in_port={uplink},{vlan}");
+        // A reply names its receiver; in a request the field means nothing and stays.
+        line!(
+            text,
+            "priority=151,{inward},arp,dl_dst={wire},arp_tpa={net},arp_op=2 actions=set_field:{inside}->eth_dst,set_field:{inside}->arp_tha,output:{port}"
+        );
+        line!(
+            text,
+            "priority=150,{inward},arp,dl_dst={wire},arp_tpa={net} actions=set_field:{inside}->eth_dst,output:{port}"
+        );
+        line!(
+            text,
+            "priority=150,in_port={uplink},{vlan},ip,dl_dst={wire},nw_dst={net} actions=set_field:{inside}->eth_dst,output:{port}"
+        );
+        self.stays_inside(text);
+        let from = format!("table=1,priority=150,in_port={port},{vlan}");
+        let translate = format!("set_field:{wire}->eth_src,set_field:{wire}->arp_sha");
+        // An announcement as a reply carries the inside MAC a third time.
+        line!(
+            text,
+            "table=1,priority=160,in_port={port},{vlan},arp,dl_src={inside},arp_spa={net},arp_sha={inside},arp_tha={inside} actions={translate},set_field:{wire}->arp_tha,output:{uplink}"
+        );
+        line!(
+            text,
+            "{from},arp,dl_src={inside},arp_spa={net},arp_sha={inside} actions={translate},output:{uplink}"
+        );
+        line!(
+            text,
+            "{from},arp,dl_src={inside},arp_spa=0.0.0.0,arp_tpa={net},arp_sha={inside} actions={translate},output:{uplink}"
+        );
+        line!(
+            text,
+            "{from},ip,dl_src={inside},nw_src={net} actions=set_field:{wire}->eth_src,output:{uplink}"
+        );
+    }
+
+    fn v6(&self, text: &mut String) {
+        let Self { binding, vlan, uplink, port } = self;
+        let (net, inside, wire) = (binding.net, LowerCase(binding.inside), LowerCase(binding.wire));
+        line!(
+            text,
+            "priority=150,in_port={uplink},{vlan},ipv6,dl_dst={wire},ipv6_dst={net} actions=set_field:{inside}->eth_dst,output:{port}"
+        );
+        self.stays_inside(text);
+        let from = format!("in_port={port},{vlan}");
+        line!(
+            text,
+            "table=1,priority=150,{from},icmp6,dl_src={inside},icmp_type=135,ipv6_src={net} actions=set_field:{wire}->eth_src,set_field:{wire}->nd_sll,output:{uplink}"
+        );
+        line!(
+            text,
+            "table=1,priority=150,{from},icmp6,dl_src={inside},icmp_type=135,ipv6_src=::,nd_target={net} actions=set_field:{wire}->eth_src,output:{uplink}"
+        );
+        line!(
+            text,
+            "table=1,priority=150,{from},icmp6,dl_src={inside},icmp_type=136,nd_target={net} actions=set_field:{wire}->eth_src,set_field:{wire}->nd_tll,output:{uplink}"
+        );
+        // Behind those two kinds, which may only speak of their own address.
+        for kind in [135, 136] {
+            line!(text, "table=1,priority=140,{from},icmp6,icmp_type={kind} actions=drop");
+        }
+        line!(
+            text,
+            "table=1,priority=130,{from},ipv6,dl_src={inside},ipv6_src={net} actions=set_field:{wire}->eth_src,output:{uplink}"
+        );
+    }
+
+    /// Machines on one side see each other's real MACs.
+    fn stays_inside(&self, text: &mut String) {
+        let Self { binding, vlan, uplink, port } = self;
+        let inside = LowerCase(binding.inside);
+        line!(text, "priority=120,in_port={uplink},dl_dst={inside} actions=drop");
+        line!(text, "priority=90,{vlan},dl_dst={inside} actions=output:{port}");
+    }
+}
