@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
+use mac_nat::export::{Ability, DataPlane, Interfaces, Support};
 use mac_nat_gw::guest::{Guest, System};
 use mac_nat_gw::status::Status;
 use mac_nat_gw::{BadInput, EXIT_BAD_INPUT, Settings, replay, run};
@@ -77,6 +78,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print the configured bindings as rules for another data plane
+    #[command(
+        after_help = "What the data plane cannot carry is listed on standard error, and at the top of \
+        the rules what it cannot do at all.\n\n\
+        Example:\n  mac-nat-gw export openflow --config gw.toml | ovs-ofctl add-flows br-ovh -"
+    )]
+    Export {
+        /// For which program
+        plane: PlaneName,
+        /// What to export; only static bindings are known to it
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// Ask a running gateway for its counters and bindings
     #[command(after_help = "Example:\n  mac-nat-gw status --socket /run/mac-nat-gw.sock --json")]
     Status {
@@ -109,6 +123,18 @@ enum Command {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum PlaneName {
+    /// `nft -f`, bridge family
+    Nft,
+    /// A shell script of ebtables commands
+    Ebtables,
+    /// `ovs-ofctl add-flows`, a flow for each address
+    Openflow,
+    /// `ovs-ofctl add-flows`, where outgoing frames teach the way back
+    OpenflowLearn,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum SystemName {
     Ifupdown,
     Netplan,
@@ -138,6 +164,7 @@ fn execute(command: Command) -> Result<()> {
             let summary = replay::replay(&Settings::read(&config, own_mac)?, &inputs, out.as_deref())?;
             print(&if json { serde_json::to_string_pretty(&summary)? + "\n" } else { summary.to_string() })
         }
+        Command::Export { plane, config } => export(plane, &Settings::read(&config, own_mac)?),
         Command::Status { socket, json } => {
             let status = status(&socket)?;
             print(&if json { serde_json::to_string_pretty(&status)? + "\n" } else { status.to_string() })
@@ -148,6 +175,29 @@ fn execute(command: Command) -> Result<()> {
             print(&guest_config(&guest, system))
         }
     }
+}
+
+fn export(plane: PlaneName, settings: &Settings) -> Result<()> {
+    let plane = match plane {
+        PlaneName::Nft => DataPlane::Nftables,
+        PlaneName::Ebtables => DataPlane::Ebtables,
+        PlaneName::Openflow => DataPlane::OpenFlow,
+        PlaneName::OpenflowLearn => DataPlane::OpenFlowLearn,
+    };
+    let ports = settings.ports.iter().map(|port| (port.id, port.interface.as_str()));
+    let rules = plane.export(&settings.engine, &Interfaces::new(&settings.uplink, ports))?;
+    for left_out in &rules.left_out {
+        eprintln!("left out: {} ({} cannot: {:?})", left_out.binding, plane.name(), left_out.lacks);
+    }
+    let mut text = String::new();
+    for ability in Ability::ALL {
+        match plane.support(ability) {
+            Support::Yes => {}
+            Support::Limited(how) => text += &format!("# {ability:?}: {how}\n"),
+            Support::No => text += &format!("# {ability:?}: no\n"),
+        }
+    }
+    print(&(text + &rules.text))
 }
 
 fn status(socket: &std::path::Path) -> Result<Status> {

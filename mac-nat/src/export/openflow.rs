@@ -2,6 +2,7 @@
 //!
 //! Table 0 sorts by port and keeps inside traffic inside, table 1 translates what leaves.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,7 +10,7 @@ use core::net::IpAddr;
 
 use super::{Ability, ExportError, Interfaces, Rules, line};
 use crate::binding::LowerCase;
-use crate::{Binding, Config, Vlans};
+use crate::{Binding, Config, MacAddr6, Vlans};
 
 /// Any group address.
 const GROUP: &str = "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00";
@@ -41,14 +42,14 @@ pub(super) fn sort_by_port(
     let uplink = &interfaces.uplink;
     let ports: Vec<_> = config.ports.iter().map(|port| interfaces.port(port.id)).collect::<Result<_, _>>()?;
     let all: String = ports.iter().map(|port| format!("output:{port},")).collect();
-    for wire in config.wire_macs() {
+    let wires: BTreeSet<_> = config.wire_macs().map(MacAddr6::into_array).collect();
+    for wire in wires.into_iter().map(|wire| LowerCase(wire.into())) {
         // Our own frame, reflected.
-        line!(text, "priority=210,in_port={uplink},dl_src={} actions=drop", LowerCase(wire));
+        line!(text, "priority=210,in_port={uplink},dl_src={wire} actions=drop");
         // DHCP servers send answers for everybody to one MAC.
         line!(
             text,
-            "priority=155,in_port={uplink},ip,dl_dst={},nw_dst=255.255.255.255 actions=set_field:ff:ff:ff:ff:ff:ff->eth_dst,{all}LOCAL",
-            LowerCase(wire)
+            "priority=155,in_port={uplink},ip,dl_dst={wire},nw_dst=255.255.255.255 actions=set_field:ff:ff:ff:ff:ff:ff->eth_dst,{all}LOCAL"
         );
     }
     line!(text, "priority=200,in_port={uplink},{GROUP} actions={all}LOCAL");
