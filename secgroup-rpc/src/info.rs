@@ -142,22 +142,25 @@ impl Device {
     /// has an IPv6 address, and DHCP replies to its own, the broadcast and the link-local addresses
     /// (`neutron/db/securitygroups_rpc_base.py`, `_apply_provider_rule`).
     pub fn provider_rules(&self) -> Vec<Rule> {
-        let mut rules = Vec::with_capacity(self.fixed_ips.len() + 3);
-        if self.fixed_ips.iter().any(IpAddr::is_ipv6) {
-            rules.push(Rule {
-                protocol: Some(Protocol::IPV6_ICMP),
-                source_ports: PortRange { min: Some(134), max: None },
-                ..Rule::any(Direction::Ingress, Family::V6)
-            });
-        }
-        let own4 = self.fixed_ips.iter().copied().filter(IpAddr::is_ipv4).map(IpNet::from);
-        let broadcast = IpNet::V4(Ipv4Net::from(Ipv4Addr::BROADCAST));
-        rules.extend(own4.chain([broadcast]).map(|to| dhcp_rule(Family::V4, to, 67, 68)));
-        let own6 = self.fixed_ips.iter().copied().filter(IpAddr::is_ipv6).map(IpNet::from);
-        let link_local = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xFE80, 0, 0, 0, 0, 0, 0, 0), 64));
-        rules.extend(own6.chain([link_local]).map(|to| dhcp_rule(Family::V6, to, 547, 546)));
-        rules
+        provider_rules(self.fixed_ips.iter().copied()).collect()
     }
+}
+
+/// [`Device::provider_rules`] for these addresses.
+pub(crate) fn provider_rules(fixed_ips: impl Iterator<Item = IpAddr> + Clone) -> impl Iterator<Item = Rule> {
+    let advertisement = Rule {
+        protocol: Some(Protocol::IPV6_ICMP),
+        source_ports: PortRange { min: Some(134), max: None },
+        ..Rule::any(Direction::Ingress, Family::V6)
+    };
+    let advertisement = fixed_ips.clone().any(|address| address.is_ipv6()).then_some(advertisement);
+    let own4 = fixed_ips.clone().filter(IpAddr::is_ipv4).map(IpNet::from);
+    let broadcast = IpNet::V4(Ipv4Net::from(Ipv4Addr::BROADCAST));
+    let own6 = fixed_ips.filter(IpAddr::is_ipv6).map(IpNet::from);
+    let link_local = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xFE80, 0, 0, 0, 0, 0, 0, 0), 64));
+    let rules4 = own4.chain([broadcast]).map(|to| dhcp_rule(Family::V4, to, 67, 68));
+    let rules6 = own6.chain([link_local]).map(|to| dhcp_rule(Family::V6, to, 547, 546));
+    advertisement.into_iter().chain(rules4).chain(rules6)
 }
 
 fn dhcp_rule(family: Family, to: IpNet, server_port: u16, client_port: u16) -> Rule {

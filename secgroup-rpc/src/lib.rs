@@ -20,12 +20,13 @@ mod list;
 mod members;
 mod message;
 mod neutron;
+mod packet;
 mod protocol;
 mod rule;
 pub mod sync;
 mod value;
 
-pub use codec::{DecodeError, FORMAT_VERSION};
+pub use codec::{DecodeError, DeviceView, FORMAT_VERSION, GroupView, Rules, View};
 pub use device::{AddressPair, Device, IpSpec, link_local};
 pub use error::{ReadError, ReadErrorKind};
 pub use expand::{ExpandedDevice, SpoofPair, anti_spoof};
@@ -36,8 +37,10 @@ pub use limits::Limits;
 pub use list::List;
 pub use members::{Member, MemberSet, Members};
 pub use message::{Envelope, Message, Notice, Payload, Push, Request, VersionedObject};
+pub use neutron::Resource;
 #[cfg(feature = "json")]
 pub use neutron::{read_json, read_value, to_json, write_value};
+pub use packet::{Packet, Verdict};
 pub use protocol::{Protocol, UnknownProtocol};
 pub use rule::{Direction, Family, PortRange, Remote, Rule};
 pub use value::{Float, Object, Patch, Value};

@@ -12,7 +12,7 @@
 mod common;
 
 use common::{files, files_named, message, sorted, text, value};
-use secgroup_rpc::{Info, Legacy, Limits, Message, Rule, Value, read_json, read_value, to_json};
+use secgroup_rpc::{Info, Legacy, Limits, Message, Resource, Rule, Value, read_json, read_value, to_json};
 
 #[test]
 fn writing_gives_back_every_recorded_message() {
@@ -81,6 +81,38 @@ fn the_legacy_reply_follows_from_the_compact_one_and_back() {
             None => assert!(path.ends_with("features.legacy.json"), "{}", path.display()),
         }
     }
+}
+
+#[test]
+fn pushed_objects_say_what_the_compact_reply_says() {
+    let Some(folder) = common::shared() else { return };
+    let wanted = info(&folder.join("features.compact.json"));
+    let pushed = |name: &str| match message(&folder.join(name)) {
+        Message::Objects(objects) => objects,
+        other => panic!("{name} is {}", other.kind()),
+    };
+    match pushed("push.port-update.json")[0].resource().unwrap() {
+        Some(Resource::Port(port)) => {
+            let device = wanted.devices.iter().find(|device| device.id == port.id).unwrap();
+            assert_eq!(*port, secgroup_rpc::Device { patch: Default::default(), ..device.clone() });
+        }
+        other => panic!("{other:?}"),
+    }
+    match pushed("push.group-update.json")[0].resource().unwrap() {
+        Some(Resource::SecurityGroup { id, rules }) => {
+            let mut masked: Vec<_> = wanted.group(id).unwrap().rules.iter().map(Rule::masked).collect();
+            masked.sort();
+            assert_eq!(rules, masked);
+        }
+        other => panic!("{other:?}"),
+    }
+    match pushed("push.address-group-update.json")[0].resource().unwrap() {
+        Some(Resource::AddressGroup(set)) => assert_eq!(set.len(), 3),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(pushed("push.rule-update.json")[0].resource(), Ok(Some(Resource::Rule(_)))));
+    let deleted = &pushed("push.port-delete.json")[0];
+    assert!(deleted.resource().is_err() && deleted.id().is_some());
 }
 
 #[test]

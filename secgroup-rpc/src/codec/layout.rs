@@ -34,12 +34,10 @@ pub(super) trait Tables {
 }
 
 /// The sections of a message.
-#[allow(dead_code, reason = "for the borrowed view that follows")]
 #[derive(Clone, Debug)]
 pub(super) struct Layout<'a> {
     pub(super) is_v1_2: bool,
     pub(super) groups: Ids<'a>,
-    pub(super) format: RuleFormat,
     pub(super) vendors: VendorTable<'a>,
     pub(super) pool4: Pool4<'a>,
     pub(super) pool6: Pool6<'a>,
@@ -71,7 +69,7 @@ impl<'a> Layout<'a> {
         let format = RuleFormat { groups: groups.len(), group_ids };
         let devices = Devices::read(&mut reader, device_ids, format, vendors, pool_sizes)?;
         let group_lists = GroupLists::read(reader, format)?;
-        Ok(Self { is_v1_2, groups, format, vendors, pool4, pool6, pool_sizes, devices, group_lists })
+        Ok(Self { is_v1_2, groups, vendors, pool4, pool6, pool_sizes, devices, group_lists })
     }
 }
 
@@ -305,9 +303,8 @@ impl<'a> GroupLists<'a> {
             if self.presence.get(at) == 0 {
                 continue;
             }
-            if let Some(last) = self.last
-                && self.reader.bit()
-            {
+            let same = self.last.is_some() && self.reader.bit();
+            if let (true, Some(last)) = (same, self.last) {
                 return Ok(Some((at, last, true)));
             }
             let list = RuleList::read(self.reader, self.format)?;
@@ -355,44 +352,76 @@ impl MemberLists<'_> {
 
 /// Takes the members of one family while they are passed over.
 pub(super) trait Sink {
-    /// A subset begins: bare addresses, then those with a MAC. If `local`, its positions are the
-    /// difference from the group's own devices' addresses.
+    /// Bare addresses begin: so many positions. If `local`, these are the difference from the
+    /// addresses of the group's own devices.
     fn begin(&mut self, _local: bool, _count: u64) -> Decode<()> {
         Ok(())
     }
-    /// A position of the subset.
+    /// The next of these positions; they ascend.
     fn position(&mut self, _at: usize) {}
-    /// The subset with a MAC is complete; which of its MACs are as expected, and the others in a row.
-    fn macs(
-        &mut self,
-        _count: usize,
-        _as_expected: Column<'_>,
-        _vendors: VendorTable<'_>,
-        _rest: Reader<'_>,
-    ) -> Decode<()> {
+    /// There are no more of them.
+    fn end(&mut self) {}
+    /// Addresses with a MAC.
+    fn named(&mut self, _named: &Named<'_>) -> Decode<()> {
         Ok(())
     }
     /// Any other member.
     fn odd(&mut self, _member: Member) {}
 }
 
+/// Addresses with a MAC.
+#[derive(Clone, Debug)]
+pub(super) struct Named<'a> {
+    positions: Set<'a>,
+    as_expected: Column<'a>,
+    vendors: VendorTable<'a>,
+    macs: Reader<'a>,
+}
+
+impl Named<'_> {
+    pub(super) const fn len(&self) -> u64 {
+        self.positions.len()
+    }
+
+    /// Positions, and MACs where they are not what the address leads one to expect.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, Option<MacAddr6>)> + '_ {
+        let mut macs = self.macs;
+        self.positions.clone().enumerate().map(move |(nth, at)| {
+            let mac = (self.as_expected.get(nth) == 0).then(|| self.vendors.take(&mut macs));
+            (at as usize, mac)
+        })
+    }
+}
+
 /// Reads the members of one family, and returns the reader after them.
 pub(super) fn read_family<'a>(
-    reader: Reader<'a>,
+    mut reader: Reader<'a>,
     family: Family,
     pool: usize,
     vendors: VendorTable<'a>,
     sink: &mut impl Sink,
 ) -> Decode<Reader<'a>> {
-    let mut reader = read_subset(reader, pool, sink)?;
+    let local = reader.bit();
+    let mut bare = Set::read(reader, pool as u64)?;
+    sink.begin(local, bare.len())?;
+    for at in bare.by_ref() {
+        if at >= pool as u64 {
+            return Err(reader.invalid("a position beyond the table of addresses"));
+        }
+        sink.position(at as usize);
+    }
+    sink.end();
+    let mut reader = bare.end()?;
     if !reader.bit() {
         return Ok(reader);
     }
-    reader = read_subset(reader, pool, sink)?;
-    let named = reader.count(0)?;
-    let as_expected = Column::read(&mut reader, named)?;
-    sink.macs(named, as_expected, vendors, reader)?;
-    reader.skip(named.saturating_sub(as_expected.sum()?), vendors.width())?;
+    let positions = Set::read(reader, pool as u64)?;
+    reader = positions.clone().end()?;
+    let count = positions.len() as usize;
+    let as_expected = Column::read(&mut reader, count)?;
+    let macs = reader;
+    reader.skip(count.saturating_sub(as_expected.sum()?), vendors.width())?;
+    sink.named(&Named { positions, as_expected, vendors, macs })?;
     for _ in 0..reader.count(8)? {
         let address = rules::read_spec(&mut reader, family)?;
         let mac = reader.bit().then(|| vendors.take(&mut reader));
@@ -400,17 +429,4 @@ pub(super) fn read_family<'a>(
         sink.odd(Member { address, mac });
     }
     Ok(reader)
-}
-
-fn read_subset<'a>(mut reader: Reader<'a>, pool: usize, sink: &mut impl Sink) -> Decode<Reader<'a>> {
-    let local = reader.bit();
-    let mut set = Set::read(reader, pool as u64)?;
-    sink.begin(local, set.len())?;
-    for at in set.by_ref() {
-        if at >= pool as u64 {
-            return Err(reader.invalid("a position beyond the table of addresses"));
-        }
-        sink.position(at as usize);
-    }
-    set.end()
 }

@@ -4,7 +4,7 @@
 //! smaller; for IPv6 by /64, with addresses made from MACs (RFC 4291, appendix A) apart by vendor.
 
 use alloc::vec::Vec;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     DecodeError,
@@ -268,6 +268,40 @@ impl<'a> Pool6<'a> {
             }
             if !self.advance()? {
                 return self.block.inner.end();
+            }
+        }
+    }
+}
+
+impl Iterator for Pool4<'_> {
+    type Item = IpAddr;
+
+    /// Ends early at an error, which [`Pool4::drain`] would report.
+    fn next(&mut self) -> Option<IpAddr> {
+        loop {
+            let base = (self.prefix.unwrap_or(0) << self.low) as u32;
+            if let Some(rest) = self.block.next() {
+                return Some(Ipv4Addr::from_bits(base | rest as u32).into());
+            }
+            if !self.advance().ok()? {
+                return None;
+            }
+        }
+    }
+}
+
+impl Iterator for Pool6<'_> {
+    type Item = IpAddr;
+
+    /// Ends early at an error, which [`Pool6::drain`] would report.
+    fn next(&mut self) -> Option<IpAddr> {
+        loop {
+            if let Some(rest) = self.block.next() {
+                let (prefix, vendor) = (self.prefix.unwrap_or(0), self.vendor);
+                return Some(Key6 { prefix, vendor, rest }.address().into());
+            }
+            if !self.advance().ok()? {
+                return None;
             }
         }
     }

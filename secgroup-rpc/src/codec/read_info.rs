@@ -14,9 +14,8 @@ use macaddr::MacAddr6;
 use super::{
     DecodeError,
     bits::Reader,
-    column::Column,
     layout::{self, Devices, Layout, RawDevice, RawName, Sink, Tables},
-    macs::{self, VendorTable},
+    macs,
     pool::Key6,
     rules::RuleList,
     texts,
@@ -180,18 +179,15 @@ impl Owned {
                 let pool = if family == Family::V4 { layout.pool_sizes.0 } else { layout.pool_sizes.1 };
                 let mut taken = Taken { limit: self.limits.members, ..Taken::default() };
                 lists.reader = layout::read_family(lists.reader, family, pool, layout.vendors, &mut taken)?;
-                if taken.bare.local || taken.named.local {
+                if taken.local {
                     let local = match &mut local {
                         None => local.insert(Local::of(&layout.devices, self.groups.len())?),
                         Some(local) => local,
                     };
-                    taken.bare.apply(local, at, family);
-                    taken.named.apply(local, at, family);
+                    taken.bare = symmetric_difference(&taken.bare, local.of_group(at, family));
                 }
-                self.spend_members(
-                    taken.bare.positions.len() + taken.named.positions.len() + taken.odd.len(),
-                )?;
-                if !taken.named.positions.is_empty() && expected.is_none() {
+                self.spend_members(taken.bare.len() + taken.named.len() + taken.odd.len())?;
+                if !taken.named.is_empty() && expected.is_none() {
                     expected = Some(self.expected_macs(&layout.devices)?);
                 }
                 let (v4, v6) = expected.as_ref().map_or((&[][..], &[][..]), |(v4, v6)| (v4, v6));
@@ -214,20 +210,16 @@ impl Owned {
     ) -> Decode<Members<A>> {
         let beyond = || reader.invalid("a reference beyond its table");
         let mut members = Members::default();
-        if taken.bare.positions.len() == pool.len() {
+        if taken.bare.len() == pool.len() {
             members.addresses.extend_from_slice(pool);
         } else {
-            let found = taken.bare.positions.iter().map(|&at| pool.get(at as usize).copied());
+            let found = taken.bare.iter().map(|&at| pool.get(at as usize).copied());
             members.addresses = found.collect::<Option<Vec<A>>>().ok_or_else(beyond)?;
         }
         crate::members::sort_as_set(&mut members.addresses);
-        if taken.flags.len() != taken.named.positions.len() {
-            return Err(reader.invalid("two different counts of members with a MAC"));
-        }
-        let mut macs = taken.macs.into_iter();
-        for (&at, as_expected) in taken.named.positions.iter().zip(taken.flags) {
-            let host: IpAddr = (*pool.get(at as usize).ok_or_else(beyond)?).into();
-            let mac = if as_expected { expected.get(at as usize).copied().flatten() } else { macs.next() };
+        for (at, mac) in taken.named {
+            let host: IpAddr = (*pool.get(at).ok_or_else(beyond)?).into();
+            let mac = mac.or_else(|| expected.get(at).copied().flatten());
             let mac = Some(mac.ok_or_else(beyond)?);
             members.others.push(Member { address: IpSpec::Host(host), mac });
         }
@@ -283,74 +275,42 @@ fn owned_name(raw: &RawDevice<'_>) -> Decode<Option<Box<str>>> {
     })
 }
 
-/// A subset of a pool.
-#[derive(Default)]
-struct Subset {
-    local: bool,
-    positions: Vec<u64>,
-}
-
-impl Subset {
-    /// Turns a difference into what it stands for.
-    fn apply(&mut self, local: &Local, group: usize, family: Family) {
-        if self.local {
-            let base = if family == Family::V4 { &local.v4 } else { &local.v6 };
-            let base = base.get(group).map(Vec::as_slice).unwrap_or_default();
-            self.positions = symmetric_difference(&self.positions, base);
-        }
-    }
-}
-
 /// One family of one set, by position.
 #[derive(Default)]
 struct Taken {
     limit: usize,
-    subsets: usize,
-    bare: Subset,
-    named: Subset,
-    flags: Vec<bool>,
-    macs: Vec<MacAddr6>,
+    local: bool,
+    bare: Vec<u64>,
+    /// With the MAC, unless it is as expected.
+    named: Vec<(usize, Option<MacAddr6>)>,
     odd: Vec<Member>,
 }
 
 impl Taken {
-    fn subset(&mut self) -> &mut Subset {
-        if self.subsets == 1 { &mut self.bare } else { &mut self.named }
+    fn within_limit(&self, count: u64) -> Decode<usize> {
+        match usize::try_from(count) {
+            Ok(count) if count <= self.limit => Ok(count),
+            _ => Err(DecodeError::Limit { what: "members", limit: self.limit }),
+        }
     }
 }
 
 impl Sink for Taken {
     fn begin(&mut self, local: bool, count: u64) -> Decode<()> {
-        if count > self.limit as u64 {
-            return Err(DecodeError::Limit { what: "members", limit: self.limit });
-        }
-        self.subsets += 1;
-        let subset = self.subset();
-        subset.local = local;
-        subset.positions.reserve_exact(count as usize);
+        // The count is no larger than the pool, which exists.
+        self.bare.reserve_exact(self.within_limit(count)?);
+        self.local = local;
         Ok(())
     }
 
     #[inline]
     fn position(&mut self, at: usize) {
-        self.subset().positions.push(at as u64);
+        self.bare.push(at as u64);
     }
 
-    fn macs(
-        &mut self,
-        count: usize,
-        as_expected: Column<'_>,
-        vendors: VendorTable<'_>,
-        mut rest: Reader<'_>,
-    ) -> Decode<()> {
-        if count > self.limit {
-            return Err(DecodeError::Limit { what: "members", limit: self.limit });
-        }
-        self.flags = as_expected.iter().map(|flag| flag != 0).collect();
-        for _ in self.flags.iter().filter(|as_expected| !**as_expected) {
-            self.macs.push(vendors.take(&mut rest));
-            rest.check()?;
-        }
+    fn named(&mut self, named: &layout::Named<'_>) -> Decode<()> {
+        self.within_limit(named.len())?;
+        self.named.extend(named.iter());
         Ok(())
     }
 
@@ -366,6 +326,11 @@ struct Local {
 }
 
 impl Local {
+    fn of_group(&self, group: usize, family: Family) -> &[u64] {
+        let lists = if family == Family::V4 { &self.v4 } else { &self.v6 };
+        lists.get(group).map(Vec::as_slice).unwrap_or_default()
+    }
+
     fn of(devices: &Devices<'_>, groups: usize) -> Decode<Self> {
         let mut local = Self { v4: vec![Vec::new(); groups], v6: vec![Vec::new(); groups] };
         let mut devices = devices.clone();

@@ -50,6 +50,19 @@ impl RawRule {
         group: None,
     };
 
+    /// The prefix of the far end (source on ingress) and that of the near one.
+    const fn far_and_near(&self) -> (Option<IpNet>, Option<IpNet>) {
+        match self.direction {
+            Direction::Ingress => (self.source, self.destination),
+            Direction::Egress => (self.destination, self.source),
+        }
+    }
+
+    /// The same ends of the rule before this one.
+    const fn before(&self, last: &Self) -> (Option<IpNet>, Option<IpNet>) {
+        Self { direction: self.direction, ..*last }.far_and_near()
+    }
+
     /// `own` is the position of the group that the rule is in.
     fn of(rule: &Rule, groups: &[Uuid], own: Option<usize>) -> Self {
         let position = |id| groups.binary_search(&id).unwrap_or(0);
@@ -152,20 +165,7 @@ fn write_rule(to: &mut Writer, rule: &RawRule, last: &RawRule, mixed: bool, form
         write_protocol(to, rule.protocol);
     }
     write_ports(to, rule.ports);
-    let plain = rule.source_ports == PortRange::ANY && rule.source.is_none() && rule.destination.is_none();
-    to.bit(plain);
-    if !plain {
-        to.bit(rule.source_ports != PortRange::ANY);
-        if rule.source_ports != PortRange::ANY {
-            write_ports(to, rule.source_ports);
-        }
-        for (net, before) in [(rule.source, last.source), (rule.destination, last.destination)] {
-            to.bit(net.is_some());
-            if let Some(net) = net {
-                write_net(to, net, rule.family, before);
-            }
-        }
-    }
+    write_prefixes(to, rule, last);
     let (kind, at) = match rule.remote {
         RemoteRef::None => (0, None),
         RemoteRef::Own => (1, None),
@@ -190,6 +190,31 @@ fn write_rule(to: &mut Writer, rule: &RawRule, last: &RawRule, mixed: bool, form
     }
 }
 
+/// Source ports and prefixes: none, just the prefix of the far end, or any.
+fn write_prefixes(to: &mut Writer, rule: &RawRule, last: &RawRule) {
+    let no_ports = rule.source_ports == PortRange::ANY;
+    let (far, near) = rule.far_and_near();
+    to.bit(no_ports && far.is_none() && near.is_none());
+    if no_ports && far.is_none() && near.is_none() {
+        return;
+    }
+    to.bit(no_ports && near.is_none());
+    if let (true, Some(far), None) = (no_ports, far, near) {
+        return write_net(to, far, rule.family, rule.before(last).0);
+    }
+    to.bit(!no_ports);
+    if !no_ports {
+        write_ports(to, rule.source_ports);
+    }
+    let before = rule.before(last);
+    for (net, before) in [(far, before.0), (near, before.1)] {
+        to.bit(net.is_some());
+        if let Some(net) = net {
+            write_net(to, net, rule.family, before);
+        }
+    }
+}
+
 fn write_protocol(to: &mut Writer, protocol: Option<Protocol>) {
     match protocol {
         None => to.bits(0, 2),
@@ -200,6 +225,29 @@ fn write_protocol(to: &mut Writer, protocol: Option<Protocol>) {
             to.bits(other.code().into(), 9);
         }
     }
+}
+
+fn read_prefixes(reader: &mut Reader<'_>, rule: &mut RawRule, last: &RawRule) -> Result<(), DecodeError> {
+    let before = rule.before(last);
+    let (mut far, mut near) = (None, None);
+    if reader.bit() {
+        far = Some(read_net(reader, rule.family, before.0)?);
+    } else {
+        if reader.bit() {
+            rule.source_ports = read_ports(reader)?;
+        }
+        if reader.bit() {
+            far = Some(read_net(reader, rule.family, before.0)?);
+        }
+        if reader.bit() {
+            near = Some(read_net(reader, rule.family, before.1)?);
+        }
+    }
+    (rule.source, rule.destination) = match rule.direction {
+        Direction::Ingress => (far, near),
+        Direction::Egress => (near, far),
+    };
+    Ok(())
 }
 
 fn read_protocol(reader: &mut Reader<'_>) -> Result<Option<Protocol>, DecodeError> {
@@ -409,15 +457,7 @@ impl<'a> RuleList<'a> {
         rule.protocol = if reader.bit() { last.protocol } else { read_protocol(reader)? };
         rule.ports = read_ports(reader)?;
         if !reader.bit() {
-            if reader.bit() {
-                rule.source_ports = read_ports(reader)?;
-            }
-            if reader.bit() {
-                rule.source = Some(read_net(reader, rule.family, last.source)?);
-            }
-            if reader.bit() {
-                rule.destination = Some(read_net(reader, rule.family, last.destination)?);
-            }
+            read_prefixes(reader, &mut rule, &last)?;
         }
         if reader.bit() {
             let wide = width(self.format.groups);

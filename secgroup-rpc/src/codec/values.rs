@@ -477,9 +477,8 @@ impl<'a> Decoder<'a> {
             .checked_sub(1)
             .ok_or(DecodeError::Limit { what: "values", limit: self.limits.values })?;
         let slot = self.model.slot(at);
-        if let Some(last) = &slot.last
-            && self.from.bit(&mut slot.same)
-        {
+        let same = slot.last.is_some() && self.from.bit(&mut slot.same);
+        if let (true, Some(last)) = (same, &slot.last) {
             let last = last.clone();
             if let Some(Value::String(text)) = &last {
                 self.spend_text(text.len())?;

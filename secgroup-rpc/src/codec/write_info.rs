@@ -428,8 +428,7 @@ fn write_family(
         return;
     }
     let named: Vec<u64> = found.named.iter().map(|(at, _)| *at).collect();
-    write_subset(to, &named, local, pool);
-    to.count(named.len());
+    set::write(to, &named, pool);
     let as_expected = |&(at, mac): &(u64, MacAddr6)| expected(at) == Some(mac);
     column::write(to, found.named.iter().map(|entry| as_expected(entry).into()));
     for (_, mac) in found.named.iter().filter(|entry| !as_expected(entry)) {

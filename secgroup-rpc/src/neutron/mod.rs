@@ -1,5 +1,8 @@
 //! Neutron's own shape of the messages, as JSON values.
 
+#[cfg(feature = "serde")]
+mod any_format;
+mod push;
 mod read;
 mod write;
 
@@ -9,6 +12,7 @@ mod text;
 #[cfg(feature = "json")]
 pub use text::{read_json, read_value, to_json, write_value};
 
+pub use push::Resource;
 pub(crate) use read::owner;
 pub(crate) use write::mac_text;
 

@@ -19,7 +19,7 @@ use crate::{
     ReadErrorKind, Remote, Request, Rule, SourceGroups, Uuid, Value, VersionedObject, value::diff,
 };
 
-type Read<T> = Result<T, ReadError>;
+pub(super) type Read<T> = Result<T, ReadError>;
 
 impl Message {
     /// Recognises a message by its shape and reads it.
@@ -136,7 +136,7 @@ impl Legacy {
 
 impl Device {
     /// Reads everything but the rules and the patch.
-    fn from_object(id: Uuid, value: &Value) -> Read<Self> {
+    pub(super) fn from_object(id: Uuid, value: &Value) -> Read<Self> {
         let object = as_object(value)?;
         let mac =
             parsed(object, "mac_address", "a MAC address", parse_mac)?.ok_or_else(missing("mac_address"))?;
@@ -371,7 +371,7 @@ impl Envelope {
 
 // Helpers: fields of objects, with the path in every error.
 
-fn missing(key: &'static str) -> impl Fn() -> ReadError {
+pub(super) fn missing(key: &'static str) -> impl Fn() -> ReadError {
     move || ReadErrorKind::Missing { key }.into()
 }
 
@@ -387,11 +387,11 @@ fn family_error(address: impl ToString, family: Family) -> ReadError {
     ReadErrorKind::Family { address: address.to_string(), family: family.name() }.into()
 }
 
-fn as_object(value: &Value) -> Read<&Object> {
+pub(super) fn as_object(value: &Value) -> Read<&Object> {
     value.as_object().ok_or_else(|| type_error("an object", value))
 }
 
-fn field<'a>(object: &'a Object, key: &'static str) -> Read<&'a Value> {
+pub(super) fn field<'a>(object: &'a Object, key: &'static str) -> Read<&'a Value> {
     object.get(key).ok_or_else(missing(key))
 }
 
@@ -435,7 +435,7 @@ fn list<T>(object: &Object, key: &'static str, read: impl Fn(&Value) -> Read<T>)
     items(field(object, key)?, read).map_err(|e| e.under(key))
 }
 
-fn items<T>(value: &Value, read: impl Fn(&Value) -> Read<T>) -> Read<Vec<T>> {
+pub(super) fn items<T>(value: &Value, read: impl Fn(&Value) -> Read<T>) -> Read<Vec<T>> {
     let items = value.as_array().ok_or_else(|| type_error("an array", value))?;
     items.iter().enumerate().map(|(at, item)| read(item).map_err(|e| e.at_index(at))).collect()
 }
@@ -448,7 +448,7 @@ fn entries<T>(object: &Object, read: impl Fn(Uuid, &Value) -> Read<T>) -> Read<V
     object.iter().map(entry).collect()
 }
 
-fn uuid(value: &Value) -> Read<Uuid> {
+pub(super) fn uuid(value: &Value) -> Read<Uuid> {
     parse_text(value, "a UUID", from_str)
 }
 
@@ -459,6 +459,11 @@ fn parse_text<T>(value: &Value, expected: &'static str, parse: impl Fn(&str) -> 
 
 fn from_str<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
+}
+
+/// An address or prefix.
+pub(super) fn spec(text: &str) -> Read<IpSpec> {
+    parse_spec(text).ok_or_else(|| text_error("an IP address or prefix", text))
 }
 
 /// `aa:bb:cc:dd:ee:ff` in either case.

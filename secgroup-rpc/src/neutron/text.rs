@@ -6,9 +6,10 @@ use core::{
     fmt::{self, Write},
 };
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::DeserializeSeed;
 
-use crate::{Limits, Message, Object, ReadError, ReadErrorKind, Value, dictionary, value::Float};
+use super::any_format::Nested;
+use crate::{Limits, Message, ReadError, ReadErrorKind, Value, dictionary, value::Float};
 
 /// Reads any message of the security-group RPC from JSON text.
 ///
@@ -18,11 +19,11 @@ use crate::{Limits, Message, Object, ReadError, ReadErrorKind, Value, dictionary
 pub fn read_json(text: &[u8], limits: &Limits) -> Result<Message, ReadError> {
     let mut value = read_value(text, limits)?;
     // The envelope holds JSON as text: open it, so that one reader serves both.
-    if let Value::Object(object) = &mut value
-        && let Some(Value::String(inner)) = object.get("oslo.message")
-    {
-        let inner = read_value(inner.as_bytes(), limits).map_err(|e| e.under("oslo.message"))?;
-        object.insert("oslo.message".into(), inner);
+    if let Value::Object(object) = &mut value {
+        if let Some(Value::String(inner)) = object.get("oslo.message") {
+            let inner = read_value(inner.as_bytes(), limits).map_err(|e| e.under("oslo.message"))?;
+            object.insert("oslo.message".into(), inner);
+        }
     }
     Message::from_value(&value)
 }
@@ -30,12 +31,9 @@ pub fn read_json(text: &[u8], limits: &Limits) -> Result<Message, ReadError> {
 /// Writes a message as JSON text, with the separators of Python's `json.dumps`.
 pub fn to_json(message: &Message) -> String {
     let mut value = message.to_value();
-    if let Value::Object(object) = &mut value
-        && let Message::Envelope(_) = message
-        && let Some(inner) = object.get("oslo.message")
-    {
-        let text = write_value(inner);
-        object.insert("oslo.message".into(), text.into());
+    if let (Message::Envelope(_), Value::Object(object)) = (message, &mut value) {
+        let text = object.get("oslo.message").map(write_value);
+        object.extend(text.map(|text| ("oslo.message".into(), text.into())));
     }
     write_value(&value)
 }
@@ -124,78 +122,4 @@ fn write_text(out: &mut String, text: &str) {
 fn push(out: &mut String, text: fmt::Arguments<'_>) {
     // Writing to a `String` cannot fail.
     let _ = out.write_fmt(text);
-}
-
-/// A value with at most `left` levels of arrays and objects.
-struct Nested<'a> {
-    left: usize,
-    too_deep: &'a Cell<bool>,
-}
-
-impl<'a> Nested<'a> {
-    fn inside<E: serde::de::Error>(&self) -> Result<Nested<'a>, E> {
-        match self.left.checked_sub(1) {
-            Some(left) => Ok(Nested { left, too_deep: self.too_deep }),
-            None => {
-                self.too_deep.set(true);
-                Err(E::custom("nested too deeply"))
-            }
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Nested<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Nested<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, bool: bool) -> Result<Value, E> {
-        Ok(Value::Bool(bool))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Int(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(i64::try_from(number).map_or(Value::Big(number), Value::Int))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Value::Float(Float(number.to_bits())))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::from(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(self.inside()?)? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut members = Object::new();
-        while let Some(key) = map.next_key::<String>()? {
-            members.insert(key, map.next_value_seed(self.inside()?)?);
-        }
-        Ok(Value::Object(members))
-    }
 }
