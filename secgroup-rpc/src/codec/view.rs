@@ -25,7 +25,7 @@ use crate::{
 /// use secgroup_rpc::{Info, Limits, MemberSet, View};
 ///
 /// let mut set = MemberSet::new("4be03db0-dc25-44bd-b940-67edfe175330".parse()?);
-/// set.v4.get_or_insert_default().addresses.extend([[10, 0, 0, 4].into(), [10, 0, 0, 9].into()]);
+/// set.v4.get_or_insert_default().addresses = vec![[10, 0, 0, 4].into(), [10, 0, 0, 9].into()];
 /// let bytes = Info { members: vec![set.clone()], ..Info::default() }.encode();
 ///
 /// let view = View::new(&bytes, &Limits::default())?;
