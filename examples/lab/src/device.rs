@@ -10,7 +10,7 @@ use switch::fdb::{Key, Kind, Learned};
 use switch::vlan_table::{Header, PortId, PortMask, VlanId};
 use switch::{Decision, Dropped, Outcome, Switch};
 
-use crate::report::{PortCounters, Report, Station};
+use crate::report::{PortCounters, Report, Station, Storm};
 
 /// The composed switch, ready to be wired up.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub struct Device {
     /// What left by each port, tags and padding included.
     sent: Vec<Sent>,
     drops: HashMap<(PortId, Dropped), u64>,
+    storms: Vec<Raging>,
     /// A copy on its way out.
     buffer: Box<[u8]>,
 }
@@ -78,6 +79,20 @@ struct Sent {
 /// offload hands over at once.
 const LONGEST: usize = 65_536 + 8;
 
+/// A storm, so far.
+#[derive(Clone, Copy, Debug)]
+struct Raging {
+    port: PortId,
+    class: &'static str,
+    first: Duration,
+    last: Duration,
+    dropped: u64,
+}
+
+/// Without a discarded frame for so long, a storm is over.
+const PEACE: Duration = Duration::from_secs(1);
+const MOST_STORMS: usize = 1000;
+
 impl Device {
     /// `names` has a name for each port of `switch`, in order.
     pub(crate) fn new(model: impl Into<String>, switch: Switch, names: Vec<String>) -> Self {
@@ -87,6 +102,7 @@ impl Device {
             sent: vec![Sent::default(); names.len()],
             names,
             drops: HashMap::new(),
+            storms: Vec::new(),
             buffer: vec![0; LONGEST].into(),
         }
     }
@@ -123,6 +139,9 @@ impl Device {
         let decision = self.switch.receive(now, port, frame);
         if let Outcome::Dropped(reason) = decision.outcome {
             *self.drops.entry((port, reason)).or_default() += 1;
+            if let Dropped::Storm(_) = reason {
+                self.note_storm(now, port, reason::dropped(reason));
+            }
         }
         for copy in self.switch.copies(&decision) {
             let len = copy.write(frame, &mut self.buffer).unwrap_or(0);
@@ -136,6 +155,20 @@ impl Device {
             }
         }
         decision
+    }
+
+    /// A frame was discarded by storm control: a new storm, or more of one that goes on.
+    fn note_storm(&mut self, now: Duration, port: PortId, class: &'static str) {
+        let room = self.storms.len() < MOST_STORMS;
+        let latest = self.storms.iter_mut().rev().find(|storm| (storm.port, storm.class) == (port, class));
+        match latest.filter(|storm| now.saturating_sub(storm.last) <= PEACE) {
+            Some(storm) => {
+                storm.last = storm.last.max(now);
+                storm.dropped += 1;
+            }
+            None if room => self.storms.push(Raging { port, class, first: now, last: now, dropped: 1 }),
+            None => {}
+        }
     }
 
     /// What a decision about `frame` amounts to, for people.
@@ -217,7 +250,13 @@ impl Device {
                 .map(|(port, name)| (name.clone(), self.port_report(port)))
                 .collect(),
             fdb: self.stations(now),
+            storms: self.storms.iter().map(|storm| self.storm_report(storm)).collect(),
         }
+    }
+
+    fn storm_report(&self, storm: &Raging) -> Storm {
+        let Raging { port, class, first, last, dropped } = *storm;
+        Storm { port: self.name(port).to_owned(), class, first, last, dropped }
     }
 
     fn port_report(&self, port: PortId) -> PortCounters {

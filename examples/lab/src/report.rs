@@ -32,6 +32,8 @@ pub struct Report {
     pub ports: Vec<(String, PortCounters)>,
     /// The forwarding database.
     pub fdb: Vec<Station>,
+    /// The first thousand storms that storm control held back, in order of time.
+    pub storms: Vec<Storm>,
 }
 
 /// Frames through a port.
@@ -77,6 +79,23 @@ pub struct Station {
     pub age: Option<Duration>,
 }
 
+/// Frames of a kind and from a port that storm control discarded, with no second of peace in between.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Storm {
+    /// Where it came from.
+    pub port: String,
+    /// Of what.
+    pub class: &'static str,
+    /// The first frame that was discarded, in seconds since the first frame of all.
+    #[serde(with = "seconds")]
+    pub first: Duration,
+    /// The last one.
+    #[serde(with = "seconds")]
+    pub last: Duration,
+    /// How many frames were discarded.
+    pub dropped: u64,
+}
+
 impl Station {
     /// The host's name, or the address where none is known.
     pub fn name(&self) -> String {
@@ -101,7 +120,19 @@ impl Report {
             reasons(&self.drops),
             self.port_table(),
             station_table(&self.fdb)
-        )
+        ) + &self.storm_lines()
+    }
+
+    fn storm_lines(&self) -> String {
+        let mut text = String::new();
+        for Storm { port, class, first, last, dropped } in &self.storms {
+            let (first, last) = (first.as_secs_f64(), last.as_secs_f64());
+            let dropped = grouped(*dropped);
+            text.push_str(&format!(
+                "\n  {class} on port {port} from {first:.6} s to {last:.6} s: {dropped} frames discarded\n"
+            ));
+        }
+        text
     }
 
     fn port_table(&self) -> String {

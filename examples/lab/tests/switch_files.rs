@@ -202,6 +202,32 @@ fn an_ageing_time_of_zero_is_never() {
     }
 }
 
+#[test]
+fn storm_control_is_off_unless_it_is_asked_for_and_a_storm_is_told_once() {
+    let second = Duration::from_secs(1);
+    for (file, passed) in [
+        ("[switch]\nmodel = \"rtl8305sc\"", 3000),
+        ("[switch]\nmodel = \"rtl8305sc\"\nstorm_filter = true", 64),
+        (
+            "[switch]\nmodel = \"dot1q\"\n[storm]\nbroadcast = 100\n[[port]]\nname = \"0\"\ntag = 1\n[[port]]\nname = \"1\"\ntag = 1",
+            10,
+        ),
+    ] {
+        let mut device = build(file);
+        for _ in 0..3000 {
+            _ = leaves(&mut device, "0", None);
+        }
+        let report = device.report(second);
+        assert_eq!((report.forwarded, report.dropped), (passed, 3000 - passed), "{file}");
+        let told: Vec<_> =
+            report.storms.iter().map(|storm| (&*storm.port, storm.class, storm.dropped)).collect();
+        match report.dropped {
+            0 => assert_eq!(told, []),
+            dropped => assert_eq!(told, [("0", "broadcast-storm", dropped)], "{file}"),
+        }
+    }
+}
+
 /// The ports that a broadcast from `port` leaves by.
 fn leaves(device: &mut Device, port: &str, tag: Option<u16>) -> Vec<String> {
     sent(device, port, tag).into_iter().map(|(port, _)| port).collect()

@@ -18,8 +18,9 @@ use core::ops::Range;
 use std::fs;
 
 use serde::Deserialize;
+use switch::fdb::storm::ConsecutiveSettings;
 use switch::fdb::{self, Ageing};
-use switch::{Database, Rules};
+use switch::{Database, Rules, Storm};
 use toml::Spanned;
 use vlan_table::chip::registers::{Field, Image};
 use vlan_table::chip::{
@@ -61,6 +62,7 @@ struct Switch {
     priority_tag_counts_as_tag: Option<bool>,
     null_vid_before_remove: Option<bool>,
     tag_ops_without_vlan: Option<bool>,
+    storm_filter: Option<bool>,
     forward_reserved: Option<bool>,
     ageing: Option<Spanned<Seconds>>,
 }
@@ -128,6 +130,7 @@ pub(super) struct Setup {
     table: Table,
     names: Vec<String>,
     reserved: ReservedAddresses,
+    storm: Storm,
     ageing: Ageing,
 }
 
@@ -149,6 +152,10 @@ impl Setup {
                 true => ReservedAddresses::RealtekForward,
                 false => ReservedAddresses::RealtekDrop,
             },
+            storm: match switch.storm_filter.unwrap_or(image.read(Field::STORM_CONTROL) == 1) {
+                true => Storm::consecutive(ConsecutiveSettings::RTL8305),
+                false => Storm::Off,
+            },
             ageing: super::ageing(document, switch.ageing.as_ref(), Ageing::REALTEK)?,
         })
     }
@@ -161,7 +168,8 @@ impl Setup {
             _ => Database::direct_cam(config),
         };
         let rules = Rules::Chip(Box::new(self.table.clone()));
-        let switch = switch::Switch::new(rules, database, self.reserved);
+        let mut switch = switch::Switch::new(rules, database, self.reserved);
+        switch.set_storm(self.storm.clone());
         Device::new(model.name, switch, self.names.clone())
     }
 }
@@ -176,6 +184,7 @@ impl Default for Setup {
             table,
             names: names(model),
             reserved: ReservedAddresses::RealtekForward,
+            storm: Storm::Off,
             ageing: Ageing::REALTEK,
         }
     }

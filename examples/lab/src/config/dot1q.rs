@@ -20,8 +20,9 @@
 use core::ops::Range;
 
 use serde::Deserialize;
+use switch::fdb::storm::{Class, Rate, StormControl};
 use switch::fdb::{Ageing, Config};
-use switch::{Database, Rules};
+use switch::{Database, Rules, Storm};
 use toml::Spanned;
 use vlan_table::openvswitch::{self, PortConfig, PriorityTags, UnknownName, VidSet, VlanMode};
 use vlan_table::{EtherType, PortMask, ReservedAddresses, TagVid, dot1q};
@@ -35,8 +36,19 @@ use crate::error::BadInput;
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     switch: Switch,
+    /// What each port may flood, in frames per second.
+    #[serde(default)]
+    storm: Rates,
     #[serde(default)]
     port: Vec<Spanned<Port>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rates {
+    broadcast: Option<u32>,
+    multicast: Option<u32>,
+    unknown_unicast: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,6 +115,7 @@ enum PriorityTagsName {
 pub(super) struct Setup {
     rules: Rules,
     names: Vec<String>,
+    storm: Storm,
     ageing: Ageing,
     fdb_size: u32,
 }
@@ -130,7 +143,7 @@ impl Setup {
         };
         let ageing = super::ageing(document, file.switch.ageing.as_ref(), Ageing::DEFAULT)?;
         let fdb_size = file.switch.fdb_size.as_ref().map_or(FDB_SIZE, |size| *size.get_ref());
-        Ok(Self { rules, names, ageing, fdb_size })
+        Ok(Self { rules, storm: file.storm.control(names.len()), names, ageing, fdb_size })
     }
 
     pub(super) fn build(&self) -> Device {
@@ -140,7 +153,26 @@ impl Setup {
             Rules::OpenVSwitch(_) => ("dot1q, rules of Open vSwitch", ReservedAddresses::OpenVSwitch),
             _ => ("dot1q", ReservedAddresses::CustomerBridge),
         };
-        Device::new(model, switch::Switch::new(self.rules.clone(), database, reserved), self.names.clone())
+        let mut switch = switch::Switch::new(self.rules.clone(), database, reserved);
+        switch.set_storm(self.storm.clone());
+        Device::new(model, switch, self.names.clone())
+    }
+}
+
+impl Rates {
+    /// The same rates for every port; nothing if the file names none.
+    fn control(self, ports: usize) -> Storm {
+        let rates = [self.broadcast, self.multicast, self.unknown_unicast];
+        if rates == [None; 3] {
+            return Storm::Off;
+        }
+        let mut control = Box::new(StormControl::new());
+        for port in PortMask::<1>::first(ports as u16) {
+            for (class, rate) in Class::ALL.into_iter().zip(rates) {
+                control.limit(port, class, rate.map(|rate| Rate::frames(rate.into())));
+            }
+        }
+        Storm::Rates(control)
     }
 }
 
