@@ -21,7 +21,7 @@ use vlan_table::Fid;
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Key(u64);
 
-/// The key fills the upper 60 bits of its word: FID (12), then MAC (48), then [`Key::PADDING`] zeros.
+/// The key fills the upper 60 bits of its word: FID (12), then MAC (48), then four zeros.
 /// Multiplication modulo 2^64 keeps the zeros, so that a permutation of keys needs no masking.
 impl Key {
     pub(crate) const PADDING: u32 = 4;
