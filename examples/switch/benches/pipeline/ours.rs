@@ -93,4 +93,29 @@ pub(crate) fn flood(group: &mut BenchmarkGroup<'_, ThreadCpu>, workload: Workloa
     });
 }
 
-pub(crate) fn batched(_: &mut BenchmarkGroup<'_, ThreadCpu>, _: Workload, _: &mut Traffic) {}
+/// Frames at a time: as many as a driver hands over.
+const BATCH: usize = 64;
+
+pub(crate) fn batched(group: &mut BenchmarkGroup<'_, ThreadCpu>, workload: Workload, traffic: &mut Traffic) {
+    let mut switch = switch(workload, traffic);
+    let mut now = Duration::from_secs(1);
+    group.bench_function("ours, batches of 64, without tagging", |bencher| {
+        bencher.iter(|| {
+            now += Duration::from_micros(100);
+            let mut sum = 0;
+            let mut frames = traffic.round().map(|(raw, slot)| (port(raw), &slot[HEADROOM..]));
+            let mut batch = Vec::with_capacity(BATCH);
+            loop {
+                batch.clear();
+                batch.extend(frames.by_ref().take(BATCH));
+                if batch.is_empty() {
+                    return black_box(sum);
+                }
+                switch.receive_batch(now, &batch, |_, decision| {
+                    let [ports] = *decision.ports.words();
+                    sum ^= ports;
+                });
+            }
+        });
+    });
+}
