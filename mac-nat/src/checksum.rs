@@ -18,7 +18,7 @@
 pub fn adjust(checksum: u16, offset: usize, old: &[u8], new: &[u8]) -> u16 {
     let mut sum = u64::from(!checksum);
     for (i, (old, new)) in old.iter().zip(new).enumerate() {
-        let shift = if (offset + i) % 2 == 0 { 8 } else { 0 };
+        let shift = if (offset + i).is_multiple_of(2) { 8 } else { 0 };
         sum += u64::from(!(u16::from(*old) << shift)) + (u64::from(*new) << shift);
     }
     !fold(sum)

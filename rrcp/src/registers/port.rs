@@ -183,5 +183,5 @@ impl fmt::Display for Rate {
 
 /// Even ports stand in the low byte of a register, odd ones in the high byte.
 const fn byte_shift(port: PortId) -> u32 {
-    if port.get() % 2 == 0 { 0 } else { 8 }
+    if port.get().is_multiple_of(2) { 0 } else { 8 }
 }

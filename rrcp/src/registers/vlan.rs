@@ -77,7 +77,7 @@ impl PvidIndices {
 
 /// Even ports stand in the low byte of a register, odd ones in the high byte.
 const fn shift(port: PortId) -> u32 {
-    if port.get() % 2 == 0 { 0 } else { 8 }
+    if port.get().is_multiple_of(2) { 0 } else { 8 }
 }
 
 /// One of registers 0319 to 031C: the tag modes of eight ports.
