@@ -77,10 +77,17 @@ fn retagged(switch: &Switch, decision: &switch::Decision, slot: &[u8; SLOT], out
     sum
 }
 
-pub(crate) fn flood(group: &mut BenchmarkGroup<'_, ThreadCpu>, workload: Workload, traffic: &mut Traffic) {
-    let mut switch = switch(workload, traffic);
+pub(crate) fn flood(group: &mut BenchmarkGroup<'_, ThreadCpu>, others: u32, traffic: &mut Traffic) {
+    let bridge = Bridge::new(PortMask::first(PORTS));
+    let mut switch = Switch::dot1q(bridge, Database::hashed(2 << 20, [1, 2], Config::DEFAULT));
+    for number in 0..others {
+        let [a, b, c, d] = number.to_be_bytes();
+        let mut frame = [0xFF; 60];
+        frame[6..12].copy_from_slice(&[0x06, 0, a, b, c, d]);
+        let _ = switch.receive(Duration::ZERO, port(number as u16 % PORTS), &frame);
+    }
     let now = Duration::from_secs(1);
-    group.bench_function(format!("ours, {} stations", workload.stations), |bencher| {
+    group.bench_function(format!("ours, {} stations in the table", others + 1024), |bencher| {
         bencher.iter(|| {
             let decide = |sum, (raw, slot): (u16, &[u8; SLOT])| {
                 let decision = switch.receive(now, port(raw), &slot[HEADROOM..]);
