@@ -72,6 +72,13 @@ impl Writer {
         self.bits(1 << zeros, zeros as u32 + 1);
     }
 
+    /// The bits of `other`, which started empty.
+    pub(super) fn append(&mut self, other: &Self) {
+        let words = other.out.chunks_exact(8).filter_map(|chunk| chunk.first_chunk());
+        words.for_each(|word| self.bits(u64::from_le_bytes(*word), 64));
+        self.bits(other.pending, other.fill);
+    }
+
     /// Bits written since the start, whole bytes before it included.
     pub(super) fn position(&self) -> usize {
         self.out.len() * 8 + self.fill as usize

@@ -56,14 +56,14 @@ pub(super) fn write_v4(to: &mut Writer, addresses: &[Ipv4Addr]) {
     let blocks24 = addresses.chunk_by(|a, b| a.to_bits() >> 8 == b.to_bits() >> 8).count();
     // Small blocks pay if they are well filled; where they are not, trying is a waste.
     if blocks24 * 8 <= addresses.len() && !addresses.is_empty() {
-        let cost = |low| {
+        let [small, large] = [8, 16].map(|low| {
             let mut trial = Writer::default();
             write_blocks_v4(&mut trial, addresses, low);
-            trial.position()
-        };
-        let small = cost(8) < cost(16);
-        to.bit(small);
-        write_blocks_v4(to, addresses, if small { 8 } else { 16 });
+            trial
+        });
+        let is_small = small.position() < large.position();
+        to.bit(is_small);
+        to.append(if is_small { &small } else { &large });
     } else {
         to.bit(false);
         write_blocks_v4(to, addresses, 16);

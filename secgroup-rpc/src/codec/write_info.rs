@@ -48,6 +48,7 @@ struct Tables {
     groups: Vec<Uuid>,
     pool4: Vec<Ipv4Addr>,
     pool6: Vec<Key6>,
+    index4: Index,
     vendors: Vendors,
     format: RuleFormat,
 }
@@ -64,7 +65,8 @@ impl Tables {
         let own = info.devices.iter().filter_map(|device| device.own_rules.as_ref()).flatten();
         let mut rules = info.groups.iter().flat_map(|group| &group.rules).chain(own);
         let format = RuleFormat { groups: groups.len(), group_ids: rules.any(|rule| rule.group.is_some()) };
-        Self { groups, pool4, pool6, vendors, format }
+        let index4 = Index::of(pool4.iter().map(|address| address.to_bits()));
+        Self { groups, pool4, pool6, index4, vendors, format }
     }
 
     fn group(&self, id: Uuid) -> usize {
@@ -113,15 +115,23 @@ fn pools(info: &Info) -> (Vec<Ipv4Addr>, Vec<Key6>) {
         _ => None,
     });
     let fixed = info.devices.iter().flat_map(|device| &*device.fixed_ips).copied();
+    let (mut more4, mut more6) = (Vec::new(), Vec::new());
     for address in fixed.chain(named) {
         match address {
-            IpAddr::V4(address) => v4.push(address),
-            IpAddr::V6(address) => v6.push(Key6::of(address)),
+            IpAddr::V4(address) => more4.push(address),
+            IpAddr::V6(address) => more6.push(Key6::of(address)),
         }
     }
-    crate::members::sort_as_set(&mut v4);
-    crate::members::sort_as_set(&mut v6);
-    (v4, v6)
+    (merged(v4, more4), merged(v6, more6))
+}
+
+/// Both lists as one set. The first is sorted in stretches, which a stable sort makes use of.
+fn merged<T: Ord>(mut items: Vec<T>, mut more: Vec<T>) -> Vec<T> {
+    more.sort_unstable();
+    items.extend(more);
+    items.sort();
+    items.dedup();
+    items
 }
 
 /// True if the first of the device's addresses that is made from a MAC is made from its own.
@@ -146,7 +156,6 @@ struct Places {
 
 impl Places {
     fn of(info: &Info, tables: &Tables) -> Self {
-        let index4 = Index::of(tables.pool4.iter().map(|address| address.to_bits()));
         let empty = || vec![Vec::new(); tables.groups.len()];
         let (groups, v4, v6) = (Vec::new(), Vec::new(), Vec::new());
         let mut places = Self { groups, v4, v6, local4: empty(), local6: empty() };
@@ -155,7 +164,7 @@ impl Places {
             let (start4, start6) = (places.v4.len(), places.v6.len());
             for address in &device.fixed_ips {
                 match address {
-                    IpAddr::V4(address) => places.v4.push(index4.find(&tables.pool4, *address) as u64),
+                    IpAddr::V4(address) => places.v4.push(tables.index4.find(&tables.pool4, *address) as u64),
                     IpAddr::V6(address) => {
                         let at = tables.pool6.binary_search(&Key6::of(*address)).unwrap_or(0);
                         places.v6.push(at as u64);
@@ -193,9 +202,12 @@ impl Index {
         let span = values.clone().last().unwrap_or(0) - first;
         let shift = (32 - span.leading_zeros()).saturating_sub(width(values.len().max(1)));
         let mut starts = vec![0; (span >> shift) as usize + 1];
-        for (at, value) in values.enumerate().collect::<Vec<_>>().into_iter().rev() {
-            if let Some(start) = starts.get_mut(((value - first) >> shift) as usize) {
-                *start = at as u32;
+        let mut last = None;
+        for (at, value) in values.enumerate() {
+            let bucket = ((value - first) >> shift) as usize;
+            if last != Some(bucket) {
+                last = Some(bucket);
+                starts.iter_mut().skip(bucket).take(1).for_each(|start| *start = at as u32);
             }
         }
         Self { first, shift, starts }
@@ -326,8 +338,7 @@ fn write_groups(to: &mut Writer, info: &Info, tables: &Tables) {
 
 fn write_members(to: &mut Writer, info: &Info, tables: &Tables, places: &Places) {
     write_presence(to, &tables.groups, &info.members, |set| set.id);
-    let index4 = Index::of(tables.pool4.iter().map(|address| address.to_bits()));
-    let find4 = |address: Ipv4Addr| index4.find(&tables.pool4, address) as u64;
+    let find4 = |address: Ipv4Addr| tables.index4.find(&tables.pool4, address) as u64;
     let find6 = |address: Ipv6Addr| tables.pool6.binary_search(&Key6::of(address)).unwrap_or(0) as u64;
     let expected = expected_macs(info, places, tables);
     for set in &info.members {
@@ -336,7 +347,8 @@ fn write_members(to: &mut Writer, info: &Info, tables: &Tables, places: &Places)
         to.bit(set.v4.is_some());
         to.bit(set.v6.is_some());
         if let Some(members) = &set.v4 {
-            let found = locate(members, |address| match address {
+            let all = members.addresses == tables.pool4;
+            let found = locate(members, all, |address| match address {
                 IpAddr::V4(address) => find4(address),
                 IpAddr::V6(_) => 0,
             });
@@ -346,7 +358,7 @@ fn write_members(to: &mut Writer, info: &Info, tables: &Tables, places: &Places)
             });
         }
         if let Some(members) = &set.v6 {
-            let found = locate(members, |address| match address {
+            let found = locate(members, false, |address| match address {
                 IpAddr::V6(address) => find6(address),
                 IpAddr::V4(_) => 0,
             });
@@ -395,8 +407,13 @@ struct Located {
     odd: Vec<Member>,
 }
 
-fn locate<A: Copy + Into<IpAddr>>(members: &Members<A>, find: impl Fn(IpAddr) -> u64) -> Located {
-    let mut bare: Vec<u64> = members.addresses.iter().map(|&address| find(address.into())).collect();
+/// `all` tells that the bare addresses are the whole table.
+fn locate<A: Copy + Into<IpAddr>>(members: &Members<A>, all: bool, find: impl Fn(IpAddr) -> u64) -> Located {
+    let mut bare: Vec<u64> = if all {
+        (0..members.addresses.len() as u64).collect()
+    } else {
+        members.addresses.iter().map(|&address| find(address.into())).collect()
+    };
     crate::members::sort_as_set(&mut bare);
     let (mut named, mut odd) = (Vec::new(), Vec::new());
     let mut last = None;
@@ -456,14 +473,15 @@ fn write_subset(to: &mut Writer, values: &[u64], local: &[u64], pool: u64) {
         return set::write(to, values, pool);
     }
     let difference = symmetric_difference(values, local);
-    let cost = |values: &[u64]| {
+    let coded = |values: &[u64]| {
         let mut trial = Writer::default();
         set::write(&mut trial, values, pool);
-        trial.position()
+        trial
     };
-    let by_difference = !local.is_empty() && cost(&difference) < cost(values);
+    let (whole, change) = (coded(values), coded(&difference));
+    let by_difference = !local.is_empty() && change.position() < whole.position();
     to.bit(by_difference);
-    set::write(to, if by_difference { &difference } else { values }, pool);
+    to.append(if by_difference { &change } else { &whole });
 }
 
 /// What is in exactly one of two ascending lists.
