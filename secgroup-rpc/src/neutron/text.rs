@@ -20,10 +20,11 @@ pub fn read_json(text: &[u8], limits: &Limits) -> Result<Message, ReadError> {
     let mut value = read_value(text, limits)?;
     // The envelope holds JSON as text: open it, so that one reader serves both.
     if let Value::Object(object) = &mut value
-        && let Some(Value::String(inner)) = object.get("oslo.message") {
-            let inner = read_value(inner.as_bytes(), limits).map_err(|e| e.under("oslo.message"))?;
-            object.insert("oslo.message".into(), inner);
-        }
+        && let Some(Value::String(inner)) = object.get("oslo.message")
+    {
+        let inner = read_value(inner.as_bytes(), limits).map_err(|e| e.under("oslo.message"))?;
+        object.insert("oslo.message".into(), inner);
+    }
     Message::from_value(&value)
 }
 
