@@ -115,6 +115,9 @@ impl PrivateOvs {
         self.daemon = Some(daemon(self.dir.path(), "ovs-vswitchd", &[&[database.as_str()], dummy].concat()));
         await_path(&control);
         if self.datapath == Datapath::Dummy && self.barrier.is_none() {
+            // Nothing is cached, so that every frame is translated anew: one that meets a cached flow
+            // sees a station's move only at the next revalidation.
+            self.vsctl(&["set", "Open_vSwitch", ".", "other_config:flow-limit=0"]);
             self.add_bridge(BARRIER, &["fail_mode=standalone"]);
             self.barrier = Some(["in", "out"].map(|name| self.connect_port(BARRIER, name, &[])));
         }
@@ -140,6 +143,9 @@ impl PrivateOvs {
     }
 
     /// Adds a port with these columns of the `Port` table (`"tag=10"`) and connects to it.
+    ///
+    /// Ports of a bridge get OpenFlow numbers 1, 2, ... in the order of their addition, and flooding
+    /// visits them in that order.
     pub fn add_port(&mut self, bridge: &str, name: &str, columns: &[&str]) {
         let stream = self.connect_port(bridge, name, columns);
         self.ports.insert(name.into(), stream);
@@ -197,30 +203,36 @@ impl PrivateOvs {
     }
 
     /// Sends a frame into a port and returns what left which port.
-    ///
-    /// Cached flows are dropped first: a frame that meets one is not translated anew, and would
-    /// see a station's move only after the next revalidation.
     pub fn exchange(&mut self, port: &str, frame: &[u8]) -> Frames {
-        self.appctl("revalidator/purge", &[]);
-        self.ports.get_mut(port).unwrap_or_else(|| panic!("no port {port}")).send(frame);
-        self.drain()
+        self.exchange_all(port, &[frame.to_vec()])
     }
 
-    /// Returns when everything that was sent before has left.
+    /// Sends frames into a port, one after the other, and returns what left which port.
+    pub fn exchange_all(&mut self, port: &str, frames: &[Vec<u8>]) -> Frames {
+        let stream = self.ports.get_mut(port).unwrap_or_else(|| panic!("no port {port}"));
+        frames.iter().for_each(|frame| stream.send(frame));
+        self.wait_for(frames.len());
+        self.ports.iter_mut().filter_map(|(name, stream)| Some((name.clone(), stream.frames()?))).collect()
+    }
+
+    /// Returns when everything that was sent before has left: up to `frames` frames into one port.
     ///
     /// In every turn of its main loop the daemon reads a piece (the length, or the frame) from
-    /// every port, then forwards what is whole, then writes a frame to every port. A frame that we
-    /// send later may thus be one step ahead of an earlier one, but not when it is sent after
-    /// another one came out: two frames in turn through a bridge of their own are a barrier.
-    fn drain(&mut self) -> Frames {
+    /// every port, then forwards what is whole, then writes a frame to every port. As many frames
+    /// through a bridge of their own take as long, give or take a turn; one more that is sent when
+    /// they have come out is certainly last.
+    fn wait_for(&mut self, frames: usize) {
         let [inward, outward] = self.barrier.as_mut().expect("the dummy datapath");
-        for _ in 0..2 {
-            inward.send(&[0xFF; 60]);
-            while outward.frames().is_none() {
-                std::thread::yield_now();
+        for count in [frames, 1] {
+            (0..count).for_each(|_| inward.send(&[0xFF; 60]));
+            let mut arrived = 0;
+            while arrived < count {
+                match outward.frames() {
+                    Some(frames) => arrived += frames.len(),
+                    None => std::thread::yield_now(),
+                }
             }
         }
-        self.ports.iter_mut().filter_map(|(name, stream)| Some((name.clone(), stream.frames()?))).collect()
     }
 
     /// The forwarding database of a bridge, without ages.

@@ -6,16 +6,17 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod lab;
 mod ours;
 mod ports;
 mod random;
 mod recorded;
 mod vectors;
 
-use lab::Lab;
 use ours::Ours;
+use private_ovs::{Datapath, PrivateOvs};
 use random::Random;
+
+const BRIDGE: &str = "br0";
 
 /// Frames in all; `OVS_FRAMES` in the environment overrides it.
 const FRAMES: usize = 20_000;
@@ -39,34 +40,39 @@ fn random_frames_leave_as_they_leave_open_vswitch() {
 
 /// One bridge with random ports; `false` without Open vSwitch.
 fn compare(random: &mut Random, seed: u64) -> bool {
-    let Some(mut lab) = Lab::start() else { return false };
+    let Some(mut lab) = PrivateOvs::start(Datapath::Dummy) else { return false };
+    lab.add_bridge(BRIDGE, &["fail_mode=standalone"]);
     let vlan_limit = 1 + random.below(2);
     lab.vsctl(&["set", "Open_vSwitch", ".", &format!("other_config:vlan-limit={vlan_limit}")]);
     let ports: Vec<_> = (0..4 + random.below(6)).map(|_| random::columns(random)).collect();
     for (number, columns) in ports.iter().enumerate() {
-        lab.add_port(&Ours::name(number + 1), columns);
+        lab.add_port(
+            BRIDGE,
+            &Ours::name(number + 1),
+            &columns.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
     }
     let mut ours = Ours::new(vlan_limit, &ports);
     let mut sent = 0;
     while sent < FRAMES_PER_BRIDGE {
         let into = Ours::name(1 + random.below(ports.len()));
         if random.one_in(40) {
-            lab.appctl("fdb/flush", &["br0"]);
+            lab.appctl("fdb/flush", &[BRIDGE]);
             ours.flush();
         }
         if random.one_in(20) {
             let (vlan, mac) = (random::vlan(random), random::station(random));
             let mac_text = mac.map(|octet| format!("{octet:02x}")).join(":");
-            lab.appctl("fdb/add", &["br0", &into, &vlan.to_string(), &mac_text]);
+            lab.appctl("fdb/add", &[BRIDGE, &into, &vlan.to_string(), &mac_text]);
             ours.add_static(&into, vlan, mac);
         }
         let frames: Vec<_> = (0..=random.below(16)).map(|_| random::frame(random)).collect();
         sent += frames.len();
-        let (theirs, mine) = (lab.exchange(&into, &frames), ours.exchange(&into, &frames));
+        let (theirs, mine) = (lab.exchange_all(&into, &frames), ours.exchange(&into, &frames));
         let context =
             || format!("seed {seed}, vlan-limit {vlan_limit}, into {into} of {ports:#?}:\n{frames:02x?}");
         assert_eq!(mine, theirs, "{}", context());
-        assert_eq!(ours.fdb(), lab.fdb(), "{}", context());
+        assert_eq!(ours.fdb(), lab.fdb(BRIDGE), "{}", context());
     }
     true
 }

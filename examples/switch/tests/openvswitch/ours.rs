@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use fdb::{Entry, FlushScope, Key, Kind};
+use private_ovs::{FdbRow, Frames};
 use switch::vlan_table::openvswitch::Bridge;
 use switch::vlan_table::{Fid, FrameMut, PortId, TagVid};
 use switch::{Database, Switch};
 
-use crate::lab::{FdbRow, Output};
 use crate::ports;
 
 /// A switch under Open vSwitch's rules. Port 0 is the bridge's own, a trunk of all VLANs whose
@@ -49,8 +49,8 @@ impl Ours {
         PortId::new(number as u16).unwrap()
     }
 
-    pub(crate) fn exchange(&mut self, into: &str, frames: &[Vec<u8>]) -> Output {
-        let mut output = Output::new();
+    pub(crate) fn exchange(&mut self, into: &str, frames: &[Vec<u8>]) -> Frames {
+        let mut output = Frames::new();
         for frame in frames {
             let decision = self.switch.receive(self.now, self.port(into), frame);
             for copy in self.switch.copies(&decision) {

@@ -2,9 +2,10 @@
 //!
 //! `RECORD_OPENVSWITCH=1 cargo test -p switch --test openvswitch` writes the file anew.
 
+use private_ovs::{Datapath, Frames, PrivateOvs};
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, Output};
+use crate::BRIDGE;
 use crate::ours::Ours;
 use crate::random::{self, Random};
 
@@ -43,26 +44,31 @@ fn record() {
 
 fn record_bridge(seed: u64) -> Option<Value> {
     let mut random = Random::new(1_000_000 + seed);
-    let mut lab = Lab::start()?;
+    let mut lab = PrivateOvs::start(Datapath::Dummy)?;
+    lab.add_bridge(BRIDGE, &["fail_mode=standalone"]);
     let limit = 1 + seed % 2;
     lab.vsctl(&["set", "Open_vSwitch", ".", &format!("other_config:vlan-limit={limit}")]);
     let ports: Vec<_> = (0..4 + random.below(4)).map(|_| random::columns(&mut random)).collect();
     for (number, columns) in ports.iter().enumerate() {
-        lab.add_port(&Ours::name(number + 1), columns);
+        lab.add_port(
+            BRIDGE,
+            &Ours::name(number + 1),
+            &columns.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
     }
     let exchanges = (0..EXCHANGES).map(|_| {
         let into = Ours::name(1 + random.below(ports.len()));
         let mut frames: Vec<_> = (0..4).map(|_| random::frame(&mut random)).collect();
         frames.iter_mut().for_each(|frame| frame.truncate(LONGEST));
-        let out = lab.exchange(&into, &frames);
+        let out = lab.exchange_all(&into, &frames);
         let frames: Vec<_> = frames.iter().map(|frame| hex(frame)).collect();
         json!({ "into": into, "frames": frames, "out": hex_output(&out) })
     });
     let exchanges: Vec<_> = exchanges.collect();
-    Some(json!({ "vlan_limit": limit, "ports": ports, "exchanges": exchanges, "fdb": lab.fdb() }))
+    Some(json!({ "vlan_limit": limit, "ports": ports, "exchanges": exchanges, "fdb": lab.fdb(BRIDGE) }))
 }
 
-fn hex_output(output: &Output) -> Value {
+fn hex_output(output: &Frames) -> Value {
     let hex = |frames: &Vec<Vec<u8>>| frames.iter().map(|frame| hex(frame)).collect::<Vec<_>>();
     output.iter().map(|(port, frames)| (port.clone(), json!(hex(frames)))).collect()
 }

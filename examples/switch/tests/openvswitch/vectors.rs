@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
+use private_ovs::Frames;
 use serde_json::{Value, json};
 use switch::vlan_table::ReservedAddresses;
 
-use crate::lab::Output;
 use crate::ours::Ours;
 use crate::recorded::{array, bytes};
 
@@ -176,7 +176,7 @@ fn frame(dst: [u8; 6], src: [u8; 6]) -> Vec<u8> {
 }
 
 /// Tags in the notation of the file.
-fn shown(output: &Output) -> Value {
+fn shown(output: &Frames) -> Value {
     let show = |frame: &Vec<u8>| {
         let tags = frame[12..]
             .chunks(4)
