@@ -141,8 +141,8 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// Sums since the start. Every frame is in exactly one of `forwarded`, `flooded`, `held` and
-/// `dropped`: they add up to `frames`.
+/// Sums since the start. Every frame is in exactly one of `to_uplink`, `to_host`, `to_inside`,
+/// `flooded`, `held` and `dropped`: they add up to `frames`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Counters {

@@ -35,7 +35,8 @@ impl Gateway {
         &self.nat
     }
 
-    /// Frames that the guard kept from the uplink. Every one is a defect of ours.
+    /// Frames that the guard kept from the uplink: unknown protocols of the host, or else a defect
+    /// of ours.
     pub fn guarded(&self) -> u64 {
         self.guarded
     }

@@ -1,6 +1,8 @@
 //! The data path: interfaces in, interfaces out, one thread, bounded memory.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use afpacket::{Interface, TAG_ROOM, wait};
 use anyhow::{Context, Result};
-use mac_nat::Side;
+use mac_nat::{MacNat, Side};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use crate::config::Settings;
@@ -28,13 +30,17 @@ const BUFFER: usize = 65_536 + TAG_ROOM;
 /// An interface that cannot be opened or fails, a status socket that cannot be made.
 pub fn run(settings: &Settings, quiet: bool) -> Result<Status> {
     let mut wires = Wires::open(settings)?;
-    let mut gateway = Gateway::new(settings.engine.clone())?;
+    let mut engine = settings.engine.clone();
+    // Nobody outside can know it, so nobody can choose addresses that collide in the tables.
+    engine.seed = RandomState::new().hash_one(std::process::id());
+    let mut gateway = Gateway::new(engine)?;
     let signals = Signals::install()?;
     let socket = StatusSocket::bind(settings)?;
     let complain = |error| eprintln!("neutron: {error:#}");
     let neutron = Neutron::new(settings).map(|neutron| neutron.watch(complain)).transpose()?;
     let start = Instant::now();
     let mut buffer = vec![0; BUFFER];
+    let mut uplink_lost = false;
     gateway.change(|nat| nat.reannounce());
     gateway.own_frames(&mut |side, frame| wires.send(side, frame));
     while !signals.stop.load(Ordering::Relaxed) {
@@ -44,9 +50,23 @@ pub fn run(settings: &Settings, quiet: bool) -> Result<Status> {
         wait(&wires.sources(socket.as_ref()), Some(due))?;
         for at in 0..wires.interfaces.len() {
             for _ in 0..BURST {
-                let Some((side, frame)) = wires.recv(at, &mut buffer)? else { break };
-                let frame = buffer.get_mut(frame).unwrap_or_default();
-                gateway.frame(start.elapsed(), side, frame, &mut |side, frame| wires.send(side, frame));
+                match wires.recv(at, &mut buffer)? {
+                    Received::Frame(side, frame) => {
+                        // The uplink is back: the provider has to be told where our addresses are.
+                        if side == Side::Uplink && std::mem::take(&mut uplink_lost) {
+                            gateway.change(MacNat::reannounce);
+                        }
+                        let frame = buffer.get_mut(frame).unwrap_or_default();
+                        gateway
+                            .frame(start.elapsed(), side, frame, &mut |side, frame| wires.send(side, frame));
+                    }
+                    // What a machine taught may be somebody else's when its interface comes back.
+                    Received::Down(Side::Inside(port)) => {
+                        gateway.change(|nat| nat.flush_port(start.elapsed(), port));
+                    }
+                    Received::Down(side) => uplink_lost |= side == Side::Uplink,
+                    Received::Nothing => break,
+                }
             }
         }
         let now = start.elapsed();
@@ -77,6 +97,14 @@ pub fn run(settings: &Settings, quiet: bool) -> Result<Status> {
 /// A signal may come just before the wait: the loop looks again after this time at the latest.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 
+/// What an interface had for us.
+enum Received {
+    Frame(Side, Range<usize>),
+    /// It went down; told once.
+    Down(Side),
+    Nothing,
+}
+
 /// The interfaces by side.
 struct Wires {
     interfaces: Vec<(Side, Interface)>,
@@ -98,12 +126,13 @@ impl Wires {
         interfaces.chain(socket.map(|socket| socket.listener.as_fd())).collect()
     }
 
-    fn recv(&self, at: usize, buffer: &mut [u8]) -> Result<Option<(Side, std::ops::Range<usize>)>> {
-        let Some((side, interface)) = self.interfaces.get(at) else { return Ok(None) };
+    fn recv(&self, at: usize, buffer: &mut [u8]) -> Result<Received> {
+        let Some((side, interface)) = self.interfaces.get(at) else { return Ok(Received::Nothing) };
         match interface.recv(buffer, TAG_ROOM) {
-            Ok(frame) => Ok(frame.map(|frame| (*side, frame))),
+            Ok(Some(frame)) => Ok(Received::Frame(*side, frame)),
+            Ok(None) => Ok(Received::Nothing),
             // A machine that is switched off takes its interface down; it may come back.
-            Err(error) if error.kind() == io::ErrorKind::NetworkDown => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NetworkDown => Ok(Received::Down(*side)),
             Err(error) => Err(error).with_context(|| format!("interface {}", interface.name())),
         }
     }

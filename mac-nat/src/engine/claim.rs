@@ -328,7 +328,7 @@ impl MacNat {
         let seen = source.expires.saturating_sub(self.lifetime);
         match contest.verifying {
             Some((since, _)) if now < since.saturating_add(patience) => Err(DropReason::Verifying),
-            Some((since, by)) if by == who && now < since.saturating_add(patience * 8) => {
+            Some((since, by)) if by == who && now < since.saturating_add(patience.saturating_mul(8)) => {
                 contest.verifying = None;
                 match (seen > since, source.claimant()) {
                     (true, Some(owner)) => Err(self.conflict(owner, who, key)),

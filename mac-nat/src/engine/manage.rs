@@ -58,6 +58,9 @@ impl MacNat {
         self.config.check_binding(&binding)?;
         let key = AddrKey::of_net(binding.vlans, binding.net);
         let old = self.remove_binding(key);
+        if old.is_some_and(|old| is_static(old.kind)) {
+            self.relearn_wires();
+        }
         self.learn_wire(binding.wire.into_array(), Some(owner_of(&binding)));
         if !self.fix(now, &binding) {
             let (given, limit) = (self.len() + 1, self.config.limits.bindings);

@@ -254,7 +254,7 @@ impl MacNat {
         None
     }
 
-    /// The next thing that happened.
+    /// The next thing that happened. Of the same thing twice in a row, once is told.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
@@ -273,6 +273,9 @@ impl MacNat {
     /// A frame of the host's own: nothing to translate, but nothing foreign either.
     fn host_frame(&mut self, now: u64, frame: &[u8]) -> Result<Verdict, DropReason> {
         let header = crate::frame::Header::new(frame)?;
+        if header.is_link_local() {
+            return Err(DropReason::LinkLocal);
+        }
         if header.is_group() {
             return if header.src == self.host { Ok(Verdict::Flood) } else { Err(DropReason::Guard) };
         }

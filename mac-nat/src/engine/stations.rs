@@ -126,8 +126,9 @@ impl MacNat {
     pub(super) fn age_stations(&mut self, now: u64) {
         while let Some((_, id, key)) = self.macs.next_deadline().filter(|(at, ..)| *at <= now) {
             match self.macs.get(id).copied() {
-                Some(Role::Station(station)) if station.is_known(now) => {
-                    self.macs.set_deadline(id, station.until.max(now + 1));
+                Some(Role::Station(station)) if station.bindings > 0 => self.macs.clear_deadline(id),
+                Some(Role::Station(station)) if now < station.until => {
+                    self.macs.set_deadline(id, station.until);
                 }
                 _ => self.forget_station(key),
             }

@@ -70,6 +70,17 @@ fn another_wire_mac_for_an_address_is_announced() {
 }
 
 #[test]
+fn a_wire_mac_that_no_binding_has_any_more_is_not_ours() {
+    let mut lab = Lab::new(vmac());
+    let to_w2 = eth(W2, R, &[], IPV4, &ipv4(G, B, 1, b"ping"));
+    lab.nat.bind(lab.now, bound(B, P2, V2, W1)).unwrap();
+    assert_eq!(lab.ingress(&to_w2).0, to(P2), "B6 still has it");
+    let b6 = Binding::fixed(std::net::IpAddr::from(B6), P2, V2.into(), W1.into());
+    lab.nat.bind(lab.now, b6).unwrap();
+    assert_eq!(lab.ingress(&to_w2).0, dropped(DropReason::NotForUs));
+}
+
+#[test]
 fn a_learned_binding_gives_way_to_a_static_one() {
     let mut lab = Lab::new(empty(Mode::Single));
     lab.egress(P1, &eth(R, V1, &[], IPV4, &ipv4(A, G, 1, b"ping")));
@@ -160,6 +171,12 @@ fn time_that_goes_back_stands_still() {
     assert_eq!(lab.egress(P1, &eth(R, V1, &[], IPV4, &ipv4(A, G, 1, b"ping"))).0, UPLINK);
     lab.now = Duration::MAX;
     assert_eq!(lab.owner(A), None);
+    // Nor does the end of time stop anything.
+    lab.egress(P1, &eth(R, V1, &[], IPV4, &ipv4(B, G, 1, b"ping")));
+    lab.egress(P1, &arp_frame(BROADCAST, 1, V3, ANY, NIL, FREE));
+    lab.ingress(&eth(E, R, &[], IPV4, &ipv4(G, C, 1, b"ping")));
+    lab.nat.handle_timeout(lab.now);
+    assert!(lab.nat.is_empty());
 }
 
 #[cfg(feature = "serde")]

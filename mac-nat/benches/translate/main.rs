@@ -1,16 +1,25 @@
-//! Nanoseconds per frame by kind, with 16, 1024 and 65536 bindings.
+//! Nanoseconds of processor time per frame by kind, with 16, 1024 and 65536 bindings.
 //!
 //! `cargo bench -p mac-nat`. Frames are copied from a pristine set each round, as a receive ring
 //! would give them; `copy` is the cost of that alone and stands in every other figure.
 
-#[path = "../tests/behaviour/frames.rs"]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a bench may panic; criterion's macros write undocumented items"
+)]
+
+#[path = "../../tests/behaviour/frames.rs"]
 #[allow(dead_code, clippy::indexing_slicing, clippy::unwrap_used)]
 mod frames;
+
+mod cpu;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use cpu::ThreadCpu;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use frames::*;
 use mac_nat::{Binding, Config, Guard, MacNat, Mode, Port, PortId, Side};
@@ -18,7 +27,7 @@ use mac_nat::{Binding, Config, Guard, MacNat, Mode, Port, PortId, Side};
 /// Frames in a round: a power of two, small enough for their bytes to stay in L1 and L2.
 const ROUND: usize = 256;
 
-fn benches(criterion: &mut Criterion) {
+fn benches(criterion: &mut Criterion<ThreadCpu>) {
     let frame = eth(R, machine(0), &[], IPV4, &udp4(v4(0), G, (1, 2), &[0; 18]));
     bench(criterion, "copy", 16, Side::Uplink, &vec![frame; ROUND], false);
     for bindings in [16, 1024, 65_536] {
@@ -54,7 +63,7 @@ fn benches(criterion: &mut Criterion) {
 }
 
 fn bench(
-    criterion: &mut Criterion,
+    criterion: &mut Criterion<ThreadCpu>,
     name: &str,
     bindings: usize,
     side: Side,
@@ -79,7 +88,7 @@ fn bench(
     group.finish();
 }
 
-fn guard(criterion: &mut Criterion) {
+fn guard(criterion: &mut Criterion<ThreadCpu>) {
     let guard = Guard::new([E, W1, W2, W3].map(Into::into));
     let mut group = criterion.benchmark_group("guard");
     for (name, frame) in
@@ -121,5 +130,5 @@ fn v6(i: usize) -> Ipv6Addr {
     Ipv6Addr::from_bits(A6.to_bits() + ((i as u128) << 64))
 }
 
-criterion_group!(all, benches);
+criterion_group!(name = all; config = Criterion::default().with_measurement(ThreadCpu); targets = benches);
 criterion_main!(all);
