@@ -3,5 +3,6 @@
 #![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "a program lives in std")]
 #![allow(clippy::missing_errors_doc, reason = "errors are text for people; `BadInput` marks bad input")]
 
+pub mod bench;
 pub mod commands;
 pub mod files;

@@ -1,10 +1,11 @@
-//! Encode, decode, expand and inspect Neutron security-group messages.
+//! Encode, decode, expand, inspect and measure Neutron security-group messages.
 //!
 //! ```text
 //! $ secgroup encode blog-1000-host.compact.json.gz -o info.sg
 //! $ secgroup decode info.sg -o info.json
 //! $ secgroup expand info.sg -o rules.json
 //! $ secgroup inspect info.sg
+//! $ secgroup bench --plot growth.svg
 //! ```
 #![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "a program lives in std")]
 
@@ -12,11 +13,12 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use secgroup::{
+    bench,
     commands::{self, Profile},
     files,
 };
 
-/// Encode, decode, expand and inspect Neutron security-group messages.
+/// Encode, decode, expand, inspect and measure Neutron security-group messages.
 ///
 /// IN may be Neutron's JSON (also gzip) or the compact form; `-` is standard input or output.
 #[derive(Parser)]
@@ -32,6 +34,7 @@ Examples:
   secgroup encode reply.json.gz -o filter.sg --profile semantic
   secgroup decode reply.sg -o reply.json
   secgroup expand reply.sg -o rules.json
+  secgroup bench --request host --plot growth.svg
   curl -s http://controller/reply.json | secgroup inspect -
 
 Exit code: 0 done, 1 a file could not be read or written, 2 bad input or usage.";
@@ -77,6 +80,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measure both Neutron calls and the compact form over the number of ports.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -85,6 +90,7 @@ fn main() -> ExitCode {
         Command::Decode { input, output } => commands::decode(&input, &output),
         Command::Expand { input, output } => commands::expand(&input, &output),
         Command::Inspect { input, json } => commands::inspect(&input, json),
+        Command::Bench(options) => bench::bench(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

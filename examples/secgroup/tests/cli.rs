@@ -104,3 +104,52 @@ fn bad_input_is_exit_code_2_with_the_path_and_leaves_no_file() {
 fn a_missing_file_is_exit_code_1() {
     assert_eq!(secgroup(&["decode", "/no/such/file", "-o", "-"], b"").status.code(), Some(1));
 }
+
+#[test]
+fn bench_writes_a_row_per_coding_and_draws_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let plot = folder.path().join("growth.svg");
+    let args = ["bench", "--ports", "1,30", "--request", "host", "--csv", "--plot", plot.to_str().unwrap()];
+    let done = secgroup(&args, b"");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(done.stderr.is_empty(), "no progress bar without a terminal");
+    let csv = String::from_utf8(done.stdout).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 2 * 8, "{csv}");
+    assert!(csv.contains("\n30,20,ours,semantic,"), "{csv}");
+    let svg = fs::read_to_string(&plot).unwrap();
+    // 8 curves in each of two graphs, with a circle per point and in the legend.
+    assert!(svg.matches("<polyline").count() >= 2 * 8, "{svg}");
+    for text in ["info_for_devices, JSON + zstd -3", "secgroup-rpc, lossless", "ports in the group"] {
+        assert!(svg.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn bench_refuses_what_it_cannot_draw_or_find() {
+    let png = secgroup(&["bench", "--ports", "1", "--plot", "growth.png"], b"");
+    assert_eq!(png.status.code(), Some(2));
+    assert!(String::from_utf8(png.stderr).unwrap().contains("rsvg-convert"));
+    let folder = tempfile::tempdir().unwrap();
+    let none = secgroup(&["bench", "--ports", "1", "--fixtures", folder.path().to_str().unwrap()], b"");
+    assert_eq!(none.status.code(), Some(2));
+    assert!(String::from_utf8(none.stderr).unwrap().contains("blog-NNNN-all.compact.json"));
+}
+
+#[test]
+fn bench_reads_recorded_replies() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/neutron");
+    if !folder.exists() {
+        println!("skipped: recorded messages not found");
+        return;
+    }
+    let args =
+        ["bench", "--request", "host", "--ports", "1000", "--json", "--fixtures", folder.to_str().unwrap()];
+    let json: serde_json::Value = serde_json::from_slice(&secgroup(&args, b"").stdout).unwrap();
+    let bytes = |call, coding| {
+        let row = json.as_array().unwrap().iter().find(|row| row["call"] == call && row["coding"] == coding);
+        row.unwrap()["bytes"].as_u64().unwrap()
+    };
+    assert_eq!(bytes("new", "json"), 59_179);
+    assert!(bytes("ours", "semantic") < 900);
+    assert!(bytes("ours", "lossless") < 1500);
+}
