@@ -14,6 +14,9 @@ pub(crate) trait Key: Copy + Eq {
     fn hash(&self, seed: u64) -> u64;
 }
 
+/// Seeds multiply, and what is multiplied by 0 is lost: the obvious seed must not be 0 inside.
+const NOTHING_UP_MY_SLEEVE: u64 = 0x243F_6A88_85A3_08D3;
+
 /// Multiplies to 128 bits and folds: two inputs to well-mixed 64 bits in one instruction or two.
 pub(crate) const fn mix(a: u64, b: u64) -> u64 {
     let product = a as u128 * b as u128;
@@ -60,7 +63,7 @@ impl<K: Key, V: Copy> Table<K, V> {
     pub(crate) fn new(capacity: usize, seed: u64) -> Self {
         let capacity = capacity.clamp(1, NONE as usize / 4);
         Self {
-            seed,
+            seed: seed ^ NOTHING_UP_MY_SLEEVE,
             capacity,
             slots: vec![EMPTY; (capacity * 2).next_power_of_two()].into_boxed_slice(),
             entries: Vec::with_capacity(capacity),
@@ -196,6 +199,14 @@ impl<K: Key, V: Copy> Table<K, V> {
     pub(crate) fn by_index(&self, index: usize) -> Option<(K, V)> {
         let (key, value) = *self.entries.get(index)?;
         self.find(&key).filter(|id| id.index() == index).map(|_| (key, value))
+    }
+
+    /// How many slots the unluckiest key is from its home.
+    #[cfg(test)]
+    pub(crate) fn longest_probe(&self) -> usize {
+        let slots = self.slots.iter().enumerate().filter(|(_, slot)| slot.id != NONE);
+        let mask = self.slots.len() - 1;
+        slots.map(|(at, slot)| at.wrapping_sub(self.home(slot.hash)) & mask).max().unwrap_or_default()
     }
 
     fn home(&self, hash: u32) -> usize {

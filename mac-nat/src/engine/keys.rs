@@ -169,6 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn neighbouring_addresses_are_spread_whatever_the_seed() {
+        for seed in [0, 1, 0x5EED, u64::MAX] {
+            let addrs = (0..4096).map(|i| Ipv4Addr::from_bits(0xCB00_7100 + i));
+            let mut table = crate::table::Table::new(4096, seed);
+            for addr in addrs {
+                table.insert(AddrKey::v4(Vlans::UNTAGGED, addr), ()).unwrap();
+            }
+            assert!(table.longest_probe() < 64, "seed {seed:#x}: {} slots", table.longest_probe());
+        }
+    }
+
+    #[test]
     fn link_local_addresses_name_their_mac() {
         let mac = [0xFA, 0x16, 0x3E, 0, 0, 1];
         assert_eq!(link_local(mac), "fe80::f816:3eff:fe00:1".parse::<Ipv6Addr>().unwrap());
