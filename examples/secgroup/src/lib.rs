@@ -4,5 +4,6 @@
 #![allow(clippy::missing_errors_doc, reason = "errors are text for people; `BadInput` marks bad input")]
 
 pub mod bench;
+pub mod check;
 pub mod commands;
 pub mod files;

@@ -14,6 +14,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use secgroup::{
     bench,
+    check::{self, PacketText},
     commands::{self, Profile},
     files,
 };
@@ -34,10 +35,12 @@ Examples:
   secgroup encode reply.json.gz -o filter.sg --profile semantic
   secgroup decode reply.sg -o reply.json
   secgroup expand reply.sg -o rules.json
+  secgroup check reply.sg tap3d6350f0-40 'ingress tcp 10.0.3.14:40000 10.0.1.145:22'
   secgroup bench --request host --plot growth.svg
   curl -s http://controller/reply.json | secgroup inspect -
 
-Exit code: 0 done, 1 a file could not be read or written, 2 bad input or usage.";
+Exit code: 0 done, 1 a file could not be read or written, 2 bad input or usage,
+3 check: the packet would not pass.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -80,6 +83,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say whether a packet would pass a device's filter, and by which rule.
+    Check {
+        /// Message to read: a reply of either call, enveloped or not.
+        #[arg(value_name = "IN")]
+        input: PathBuf,
+        /// Id of the port, or the interface name that the agent asked by.
+        #[arg(value_name = "DEVICE")]
+        device: String,
+        /// `ingress|egress PROTOCOL SOURCE DESTINATION`, with `:PORT` or a final ICMP `TYPE/CODE`.
+        #[arg(value_name = "PACKET")]
+        packet: PacketText,
+    },
     /// Measure both Neutron calls and the compact form over the number of ports.
     Bench(bench::Options),
 }
@@ -90,6 +105,10 @@ fn main() -> ExitCode {
         Command::Decode { input, output } => commands::decode(&input, &output),
         Command::Expand { input, output } => commands::expand(&input, &output),
         Command::Inspect { input, json } => commands::inspect(&input, json),
+        Command::Check { input, device, packet } => match check::check(&input, &device, &packet.0) {
+            Ok(false) => return ExitCode::from(3),
+            checked => checked.map(drop),
+        },
         Command::Bench(options) => bench::bench(&options),
     };
     match result {

@@ -106,6 +106,30 @@ fn a_missing_file_is_exit_code_1() {
 }
 
 #[test]
+fn check_names_the_rule_or_says_no() {
+    let device = "6cad4a26-8d11-4ece-8738-f7d93d9c1724";
+    let packed = secgroup(&["encode", sample().to_str().unwrap(), "-o", "-"], b"").stdout;
+    let check = |device, packet| {
+        let done = secgroup(&["check", "-", device, packet], &packed);
+        (done.status.code(), String::from_utf8(done.stdout).unwrap())
+    };
+    let passes = |rule: &str| (Some(0), format!("passes: {rule}\n"));
+    assert_eq!(
+        check(device, "ingress tcp 203.0.113.200:4000 198.51.100.7:22"),
+        passes("ingress IPv4 tcp port 22..23 from 203.0.113.5/24")
+    );
+    assert_eq!(
+        check(device, "ingress icmp 198.51.100.9 198.51.100.7 8/0"),
+        passes("ingress IPv4 from group 6513270e-269e-4d37-82a7-4de452e6b438")
+    );
+    let denied = (Some(3), "denied: no rule lets it pass\n".to_owned());
+    assert_eq!(check(device, "ingress tcp 203.0.113.200:4000 198.51.100.7:24"), denied);
+    assert_eq!(check(device, "egress udp [2001:db8::7]:1 [2001:db8::8]:2"), denied);
+    assert_eq!(check("tap0", "ingress vrrp 198.51.100.9 198.51.100.7").0, Some(2));
+    assert_eq!(check(device, "ingress tcp 198.51.100.9 198.51.100.7").0, Some(2));
+}
+
+#[test]
 fn bench_writes_a_row_per_coding_and_draws_them() {
     let folder = tempfile::tempdir().unwrap();
     let plot = folder.path().join("growth.svg");
