@@ -124,8 +124,16 @@ impl Clock {
     }
 
     /// Whether the current tick is over at `now`: then [`Clock::advance`] is due.
-    pub(crate) fn is_late(&self, now: Duration) -> bool {
-        now >= self.tick_ends
+    #[inline(always)]
+    pub(crate) const fn is_late(&self, now: Duration) -> bool {
+        order(now) >= order(self.tick_ends)
+    }
+
+    /// The lowest of the stamps that certainly live, and how many more there are.
+    #[inline(always)]
+    pub(crate) const fn alive(&self) -> (Stamp, u16) {
+        let from = self.alive_from();
+        (from, self.stamp - from)
     }
 
     /// Stamps from here up to [`Clock::stamp`] belong to entries that certainly live.
@@ -285,6 +293,12 @@ fn tick_of(first: &[Stamp; TICKS as usize], oldest: u64, newest: u64, stamp: Sta
 
 fn first_of(first: &[Stamp; TICKS as usize], tick: u64) -> Stamp {
     first.get((tick % u64::from(TICKS)) as usize).copied().unwrap_or(1)
+}
+
+/// Time as one number, which only is good for comparing: two instructions.
+#[inline(always)]
+const fn order(time: Duration) -> u128 {
+    (time.as_secs() as u128) << 64 | time.subsec_nanos() as u128
 }
 
 const fn nanos(time: Duration) -> u64 {

@@ -130,11 +130,12 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
         if self.clock.is_late(now) {
             return self.lookup_late(now, key);
         }
-        let sight = self.sight(key);
-        if sight.alive {
-            return Some(Entry { port: sight.record.port(), kind: Kind::Dynamic });
+        let (from, span) = self.clock.alive();
+        let sight = self.store.glance(key, from, span);
+        if !sight.alive & sight.doubt {
+            return self.lookup_again(key);
         }
-        if sight.doubt { self.lookup_thoroughly(key, self.clock.cutoff()) } else { None }
+        sight.alive.then(|| sight.dynamic())
     }
 
     /// [`lookup`](Self::lookup) of many keys, into as many `answers`; the shorter of the two counts.
@@ -150,19 +151,19 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
                     *answer = self.lookup_late(now, *key);
                 }
             } else {
-                self.lookup_chunk(now, keys, answers);
+                self.lookup_chunk(keys, answers);
             }
         }
     }
 
     #[inline]
-    fn lookup_chunk(&self, now: Duration, keys: &[Key], answers: &mut [Option<Entry>]) {
-        let from = self.clock.alive_from();
-        let sights = self.store.sight_batch(keys, from, self.clock.stamp() - from);
+    fn lookup_chunk(&self, keys: &[Key], answers: &mut [Option<Entry>]) {
+        let (from, span) = self.clock.alive();
+        let sights = self.store.sight_batch(keys, from, span);
         let mut again = [0; BATCH];
         let mut waiting = 0;
         for ((number, answer), sight) in answers.iter_mut().enumerate().zip(sights) {
-            *answer = sight.alive.then(|| Entry { port: sight.record.port(), kind: Kind::Dynamic });
+            *answer = sight.alive.then(|| sight.dynamic());
             if let Some(again) = again.get_mut(waiting) {
                 *again = number;
             }
@@ -170,7 +171,7 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
         }
         for number in again.into_iter().take(waiting) {
             if let (Some(key), Some(answer)) = (keys.get(number), answers.get_mut(number)) {
-                *answer = self.lookup(now, *key);
+                *answer = self.lookup_again(*key);
             }
         }
     }
@@ -199,16 +200,13 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
     ) -> Result<Learned, Refused> {
         let key = key.into();
         self.advance(now);
-        let Sight { alive, doubt, place, record } = self.sight(key);
-        if alive & (record.port == port.get()) {
-            if record.meta != self.clock.stamp() {
-                self.store.set(place, record.with_stamp(self.clock.stamp()));
-            }
+        let (from, span) = self.clock.alive();
+        let seen = Record { port: port.get(), meta: self.clock.stamp() };
+        if self.store.refresh(key, seen, from, span) {
             return Ok(Learned::Refreshed);
         }
         let kind = if kind.ages() { kind } else { Kind::Dynamic };
-        let found = if alive | doubt { self.store.find(key) } else { (0, Record::FREE) };
-        self.learn_slowly(now, key, Entry { port, kind }, found)
+        self.learn_again(now, key, Entry { port, kind })
     }
 
     /// What most frames need, in one step: refreshes `source` on `port` and says where frames for
@@ -227,14 +225,14 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
         if self.clock.is_late(now) {
             return None;
         }
-        let (from, to) = (self.sight(source.into()), self.sight(destination.into()));
-        if !(from.alive & to.alive & (from.record.port == port.get())) {
-            return None;
+        let (source, destination) = (source.into(), destination.into());
+        let (from, span) = self.clock.alive();
+        let to = self.store.glance(destination, from, span);
+        let seen = Record { port: port.get(), meta: self.clock.stamp() };
+        if to.alive && self.store.refresh(source, seen, from, span) {
+            return Some(to.record.port());
         }
-        if from.record.meta != self.clock.stamp() {
-            self.store.set(from.place, from.record.with_stamp(self.clock.stamp()));
-        }
-        Some(to.record.port())
+        self.relay_again(source, port, destination)
     }
 
     /// Asks memory for what [`relay`](Self::relay), [`learn`](Self::learn) and [`lookup`](Self::lookup)
@@ -254,8 +252,41 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
 
     #[inline(always)]
     fn sight(&self, key: Key) -> Sight {
-        let from = self.clock.alive_from();
-        self.store.sight(key, from, self.clock.stamp() - from)
+        let (from, span) = self.clock.alive();
+        self.store.sight(key, from, span)
+    }
+
+    /// After a glance that left a doubt.
+    #[inline(never)]
+    fn lookup_again(&self, key: Key) -> Option<Entry> {
+        let sight = self.sight(key);
+        if sight.alive {
+            return Some(sight.dynamic());
+        }
+        if sight.doubt { self.lookup_thoroughly(key, self.clock.cutoff()) } else { None }
+    }
+
+    /// After a glance that found nothing to refresh.
+    #[inline(never)]
+    fn learn_again(&mut self, now: Duration, key: Key, seen: Entry) -> Result<Learned, Refused> {
+        let Sight { alive, doubt, place, record } = self.sight(key);
+        if alive & (record.port == seen.port.get()) {
+            self.store.set(place, record.with_stamp(self.clock.stamp()));
+            return Ok(Learned::Refreshed);
+        }
+        let found = if alive | doubt { self.store.find(key) } else { (0, Record::FREE) };
+        self.learn_slowly(now, key, seen, found)
+    }
+
+    /// After glances that did not find both.
+    #[inline(never)]
+    fn relay_again(&mut self, source: Key, port: PortId, destination: Key) -> Option<PortId> {
+        let (from, to) = (self.sight(source), self.sight(destination));
+        if !(from.alive & to.alive & (from.record.port == port.get())) {
+            return None;
+        }
+        self.store.set(from.place, from.record.with_stamp(self.clock.stamp()));
+        Some(to.record.port())
     }
 
     #[cold]

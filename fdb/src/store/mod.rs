@@ -14,7 +14,7 @@ pub use hash::HashTable;
 pub use sets::{ChipIndex, IndexFn, SeededIndex, SetAssoc};
 
 use crate::Key;
-use crate::entry::Record;
+use crate::entry::{Entry, Kind, Record};
 use crate::flush::FlushSlot;
 
 /// A place in a store, below [`Store::places`].
@@ -46,13 +46,30 @@ pub trait Store: sealed::Sealed + Clone {
         let (place, record) = self.find(key);
         Sight { alive: record.meta.wrapping_sub(from) <= span, doubt: !record.is_free(), place, record }
     }
+    /// [`Store::sight`] in still more of a hurry: where `key` most likely is. More may be in doubt.
+    #[doc(hidden)]
+    #[inline]
+    fn glance(&self, key: Key, from: u16, span: u16) -> Sight {
+        self.sight(key, from, span)
+    }
+    /// Puts `seen` in the place of a dynamic record of the same port under `key` if a glance finds one that
+    /// lives; says whether it did.
+    #[doc(hidden)]
+    #[inline]
+    fn refresh(&mut self, key: Key, seen: Record, from: u16, span: u16) -> bool {
+        let Sight { alive, place, record, .. } = self.glance(key, from, span);
+        let refreshed = alive & (record.port == seen.port);
+        if refreshed {
+            self.set(place, seen);
+        }
+        refreshed
+    }
     /// Brings what will be looked for into the caches.
     #[doc(hidden)]
     fn touch(&self, keys: &[Key]) {
         let _ = keys;
     }
-    /// [`Store::sight`] for up to [`BATCH`] keys, all of which are asked for before the first is looked at. More
-    /// may be in doubt.
+    /// [`Store::glance`] for up to [`BATCH`] keys, all of which are asked for before the first is looked at.
     #[doc(hidden)]
     #[inline]
     fn sight_batch(&self, keys: &[Key], from: u16, span: u16) -> [Sight; BATCH] {
@@ -131,6 +148,12 @@ pub struct Sight {
 
 impl Sight {
     pub(crate) const ABSENT: Self = Self { alive: false, doubt: false, place: 0, record: Record::FREE };
+
+    /// The entry, if it is alive.
+    #[inline(always)]
+    pub(crate) fn dynamic(self) -> Entry {
+        Entry { port: self.record.port(), kind: Kind::Dynamic }
+    }
 }
 
 /// Numbers by index, 0 at first.

@@ -1,18 +1,21 @@
 //! The big table: seeded, growing, a cache line per look-up.
 
+mod line;
+
 use alloc::vec;
 use alloc::vec::Vec;
 
+use self::line::{ASIDE, Line, Needle, WAYS, direction, record, with_record};
 use super::{BATCH, Place, Sight, Store, sealed};
 use crate::Key;
-use crate::entry::{LAST_STAMP, Record};
+use crate::entry::Record;
 use crate::flush::FlushSlot;
-use crate::permutation::{Permutation, Permuted};
+use crate::permutation::Permutation;
 
 /// A hash table from 1 to about 16 million entries that grows to a bound.
 ///
 /// **Layout.** A line is one cache line of 64 bytes with six entries: six words and six 16-bit tags.
-/// The key goes through a seeded permutation; its upper bits are the number of the line, 16 more are the
+/// The key goes through a seeded permutation; its upper bits are the number of the line, 15 more are the
 /// tag, and the word holds the remaining bits beside port, kind and stamp, so nothing is stored twice
 /// and nothing is left out: 10 2/3 bytes per place, 16 per entry at the load where tables grow.
 /// A look-up compares the tags at once, verifies one word and takes no branch that depends on luck.
@@ -42,181 +45,17 @@ pub struct HashTable {
     capacity: u32,
 }
 
-/// Six entries in a cache line.
-///
-/// Words 0..=5 are entries. Words 6 and 7 hold their tags in the lower three 16-bit lanes: lane `l` of word
-/// `6 + t` belongs to entry `2 * l + t`. The highest bit of both is set, which no entry in its own line has;
-/// below it word 6 has the filter that says which neighbours hold entries of this line.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Line([u64; 8]);
-
-const WAYS: usize = 6;
-const TAGS: usize = 6;
-const FILTER_SHIFT: u32 = 48;
 const FEWEST_LINES: usize = 256;
 /// Tables grow beyond this many entries per line on average.
 const LOAD: usize = 4;
 /// Places per line in [`Place`] numbers, a power of two.
 const STRIDE: u32 = 8;
 
-/// Highest bit of each lane.
-const HIGH: u64 = 0x8000_8000_8000_8000;
-/// One in each lane.
-const ONES: u64 = 0x0001_0001_0001_0001;
-
-impl Line {
-    const EMPTY: Self = Self([0, 0, 0, 0, 0, 0, ASIDE, ASIDE]);
-
-    /// The lowest entry with this tag, or 6 if there is none.
-    ///
-    /// Tags and lanes are below 0x8000, so `0x8000 - (lane ^ tag)` has its highest bit set just
-    /// if they are equal, and no lane borrows from the next. The two results are woven together so that
-    /// byte `n` stands for entry `n`.
-    #[inline(always)]
-    fn way(&self, tag: u64) -> usize {
-        let [.., even, odd] = self.0;
-        let wanted = tag * ONES;
-        let even = HIGH.wrapping_sub(even ^ wanted) & HIGH;
-        let odd = HIGH.wrapping_sub(odd ^ wanted) & HIGH;
-        const NONE: u64 = 1 << (8 * TAGS + 7);
-        ((even >> 8 | odd | NONE).trailing_zeros() / 8) as usize & 7
-    }
-
-    /// What this line, number `number`, has under a key: the entry whose key bits, place bit, class and stamp
-    /// are right, all of which one comparison tells.
-    #[inline(always)]
-    fn sight(&self, number: usize, needle: Needle, from: u64, span: u16) -> Sight {
-        let way = self.way(needle.tag());
-        let word = turned(self.0.get(way & 7).copied().unwrap_or(0)); // `way & 7` is in range: no branch is left
-        let rest = (word & !(PORT << PORT_SHIFT)).wrapping_sub((needle.0 & KEY) + from);
-        let record = Record { port: (word >> PORT_SHIFT & PORT) as u16, meta: (word & META) as u16 };
-        Sight { alive: rest <= u64::from(span), doubt: way < WAYS, place: place(number, way), record }
-    }
-
-    fn tag(&self, way: usize) -> u64 {
-        let tags = self.0.get(TAGS + way % 2).copied().unwrap_or(0);
-        tags >> (way / 2 * 16) & TAG
-    }
-
-    #[inline]
-    fn put(&mut self, way: usize, tag: u64, new: u64) {
-        if let Some(word) = self.0.get_mut(way) {
-            *word = new;
-        }
-        if let Some(tags) = self.0.get_mut(TAGS + way % 2) {
-            let shift = way / 2 * 16;
-            *tags = *tags & !(TAG << shift) | tag << shift;
-        }
-    }
-
-    /// The longest silent entry that `may` go: only dynamic and locked ones are asked for.
-    #[inline]
-    fn oldest(&self, may: impl Fn(Record) -> bool) -> Option<usize> {
-        let mut oldest = (u16::MAX, 0);
-        for (way, word) in self.entries() {
-            let record = record(word);
-            let stamp = record.meta & LAST_STAMP;
-            if stamp < oldest.0 && record.meta != 0 && record.is_evictable() && may(record) {
-                oldest = (stamp, way);
-            }
-        }
-        (oldest.0 != u16::MAX).then_some(oldest.1)
-    }
-
-    fn free_way(&self) -> Option<usize> {
-        self.0.iter().take(WAYS).position(|word| *word == 0)
-    }
-
-    #[inline(always)]
-    fn may_have_neighbour(&self, tag: u64) -> u64 {
-        self.0[TAGS] >> (FILTER_SHIFT + direction(tag)) & 1
-    }
-
-    fn entries(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        self.0.iter().copied().take(WAYS).enumerate()
-    }
-}
-
-/// A permuted key as a line wants it: rotated so that the tag is in the lowest 15 bits. Words are
-/// stored [`META_SHIFT`] further to the right, where class and stamp take the place of the tag.
-///
-/// | bits of the rotated key | content | in a word |
-/// |---|---|---|
-/// | 0..=14 | tag | stamp (12), class (2), and whether this is a neighbour of the line of the key |
-/// | 15..=31 | key | key |
-/// | 32..=43 | top bits, implied by the line, and padding | port |
-/// | 44..=63 | key | key |
-#[derive(Clone, Copy)]
-struct Needle(u64);
-
-const ROTATE: u32 = 40;
-const META_SHIFT: u32 = 15;
-const KEY: u64 = 0xFFFF_F000_FFFF_8000;
-const TAG: u64 = 0x7FFF;
-const META: u64 = 0x3FFF;
-const PORT_SHIFT: u32 = 32;
-const PORT: u64 = 0xFFF;
-/// The entry is not in its own line, as a bit of a stored word.
-const ASIDE: u64 = 1 << 63;
-/// The same as a bit of a word that was turned to fit a needle.
-const ASIDE_TURNED: u64 = 1 << 14;
-
-impl Needle {
-    #[inline(always)]
-    const fn new(permuted: Permuted) -> Self {
-        Self(permuted.0.rotate_left(ROTATE))
-    }
-
-    #[inline(always)]
-    const fn tag(self) -> u64 {
-        self.0 & TAG
-    }
-
-    /// The word of a record under this key.
-    #[inline]
-    const fn word(self, record: Record) -> u64 {
-        stored(self.0 & KEY | turned_record(record))
-    }
-
-    /// Whether a word with the same tag is that of this key.
-    #[inline]
-    const fn fits(self, word: u64, aside: u64) -> bool {
-        turned(word) & (KEY | ASIDE_TURNED) == self.0 & KEY | if aside != 0 { ASIDE_TURNED } else { 0 }
-    }
-}
-
-#[inline(always)]
-const fn turned(word: u64) -> u64 {
-    word.rotate_left(META_SHIFT)
-}
-
-#[inline(always)]
-const fn stored(turned: u64) -> u64 {
-    turned.rotate_right(META_SHIFT)
-}
-
-#[inline]
-const fn turned_record(record: Record) -> u64 {
-    (record.port as u64) << PORT_SHIFT | record.meta as u64
-}
-
-#[inline(always)]
-const fn record(word: u64) -> Record {
-    let word = turned(word);
-    Record { port: (word >> PORT_SHIFT & PORT) as u16, meta: (word & META) as u16 }
-}
-
 /// The neighbour of a line that takes the overflow with this tag; its own inverse. The eight directions
 /// are the edges of a hypercube of 256 lines, so that a crowd can spread.
 #[inline(always)]
 const fn neighbour(line: usize, tag: u64) -> usize {
     line ^ 1 << direction(tag)
-}
-
-#[inline(always)]
-const fn direction(tag: u64) -> u32 {
-    tag as u32 % 8
 }
 
 impl HashTable {
@@ -255,10 +94,7 @@ impl HashTable {
 
     /// Whether nothing is stored and no trace of former entries is left.
     pub fn is_pristine(&self) -> bool {
-        self.entries == 0
-            && self.lines.iter().all(|Line([words @ .., even, odd])| {
-                words.iter().all(|word| *word == 0) && (even | odd) >> FILTER_SHIFT == ASIDE >> FILTER_SHIFT
-            })
+        self.entries == 0 && self.lines.iter().all(Line::is_pristine)
     }
 
     #[inline(always)]
@@ -267,13 +103,14 @@ impl HashTable {
         ((permuted.0 >> self.shift) as usize, Needle::new(permuted))
     }
 
-    /// A hurried look at the neighbour, after the line itself had nothing alive.
-    #[inline(never)]
+    /// A hurried look at the neighbour.
     fn sight_aside(&self, home: usize, needle: Needle, from: u16, span: u16) -> Sight {
         let number = neighbour(home, needle.tag());
         let Some(line) = self.lines.get(number) else { return Sight::ABSENT };
-        let sight = line.sight(number, needle, u64::from(from) | ASIDE_TURNED, span);
-        Sight { doubt: true, ..sight }
+        let place = line.place_of(needle.tag());
+        let word = line.word(place);
+        let alive = place < WAYS && needle.is_alive(word, ASIDE, from, span);
+        Sight { alive, doubt: true, place: number_of(number, place), record: record(word) }
     }
 
     /// Search without hurry: every place where the key may be.
@@ -283,9 +120,9 @@ impl HashTable {
         let (home, needle) = self.permute(key);
         for (number, aside) in [(home, 0), (neighbour(home, needle.tag()), ASIDE)] {
             let Some(line) = self.lines.get(number) else { continue };
-            for (way, word) in line.entries() {
-                if word != 0 && needle.fits(word, aside) && line.tag(way) == needle.tag() {
-                    return (place(number, way), record(word));
+            for (place, word) in line.entries() {
+                if word != 0 && needle.fits(word, aside) && line.tag(place) == needle.tag() {
+                    return (number_of(number, place), record(word));
                 }
             }
         }
@@ -296,9 +133,9 @@ impl HashTable {
     #[inline]
     fn put(&mut self, number: usize, tag: u64, word: u64) -> Option<Place> {
         let line = self.lines.get_mut(number)?;
-        let way = line.free_way()?;
-        line.put(way, tag, word);
-        Some(place(number, way))
+        let place = line.free_place()?;
+        line.put(place, tag, word);
+        Some(number_of(number, place))
     }
 
     /// Puts an entry into its line or the neighbour.
@@ -315,7 +152,7 @@ impl HashTable {
     /// Says in the filter of `home` that the neighbour has something.
     fn point(&mut self, home: usize, tag: u64) {
         if let Some(line) = self.lines.get_mut(home) {
-            line.0[TAGS] |= 1 << (FILTER_SHIFT + direction(tag));
+            line.point_to_neighbour(tag);
         }
     }
 
@@ -347,9 +184,8 @@ impl HashTable {
     #[inline]
     fn clear(&mut self, number: usize, way: usize) {
         let Some(line) = self.lines.get_mut(number) else { return };
-        let Some(word) = line.0.get_mut(way) else { return };
-        if core::mem::take(word) & ASIDE != 0 {
-            let tag = line.tag(way);
+        let (tag, word) = line.clear(way);
+        if word & ASIDE != 0 {
             self.mend(number, tag);
         }
     }
@@ -364,7 +200,7 @@ impl HashTable {
             .get(number)
             .is_some_and(|line| line.entries().any(|(way, word)| same_home(line, way, word)));
         if !needed && let Some(home) = self.lines.get_mut(neighbour(number, tag)) {
-            home.0[TAGS] &= !(1 << (FILTER_SHIFT + direction(tag)));
+            home.forget_neighbour(tag);
         }
     }
 
@@ -372,10 +208,7 @@ impl HashTable {
     #[inline]
     fn key(&self, number: usize, tag: u64, word: u64) -> Key {
         let home = if word & ASIDE == 0 { number } else { neighbour(number, tag) };
-        let implied = (1u64 << self.shift).wrapping_sub(1);
-        let permuted = (turned(word) & KEY | tag).rotate_right(ROTATE);
-        let permuted = permuted & implied & !0xF | (home as u64) << self.shift;
-        Key::from_bits(self.permutation.invert(Permuted(permuted)))
+        Key::from_bits(self.permutation.invert(Needle::permuted(tag, word, home, self.shift)))
     }
 
     /// Twice as many lines.
@@ -427,13 +260,23 @@ impl HashTable {
 const MAX_CAPACITY: u32 = 1 << 24;
 
 #[inline]
-const fn place(line: usize, way: usize) -> Place {
-    line as u32 * STRIDE + way as u32
+const fn number_of(line: usize, place: usize) -> Place {
+    line as u32 * STRIDE + place as u32
 }
 
 #[inline]
-const fn line_and_way(place: Place) -> (usize, usize) {
+const fn line_and_place(place: Place) -> (usize, usize) {
     ((place / STRIDE) as usize, (place % STRIDE) as usize)
+}
+
+/// What a line has under a key that belongs to it; `doubt` if there may be something that this does not see.
+#[inline(always)]
+fn glance(line: &Line, home: usize, needle: Needle, from: u16, span: u16) -> Sight {
+    let place = line.place_of(needle.tag());
+    let word = line.word(place);
+    let alive = needle.is_alive(word, 0, from, span);
+    let doubt = (place < WAYS) | line.may_have_neighbour(needle.tag());
+    Sight { alive, doubt, place: number_of(home, place), record: record(word) }
 }
 
 impl sealed::Sealed for HashTable {}
@@ -453,37 +296,55 @@ impl Store for HashTable {
     }
 
     #[inline(always)]
+    fn glance(&self, key: Key, from: u16, span: u16) -> Sight {
+        let (home, needle) = self.permute(key);
+        let Some(line) = self.lines.get(home) else { return Sight::ABSENT };
+        glance(line, home, needle, from, span)
+    }
+
+    #[inline]
     fn sight(&self, key: Key, from: u16, span: u16) -> Sight {
         let (home, needle) = self.permute(key);
         let Some(line) = self.lines.get(home) else { return Sight::ABSENT };
-        let sight = line.sight(home, needle, u64::from(from), span);
-        if sight.alive || line.may_have_neighbour(needle.tag()) == 0 {
+        let sight = glance(line, home, needle, from, span);
+        if sight.alive || !line.may_have_neighbour(needle.tag()) {
             return sight;
         }
         self.sight_aside(home, needle, from, span)
+    }
+
+    #[inline(always)]
+    fn refresh(&mut self, key: Key, seen: Record, from: u16, span: u16) -> bool {
+        let (home, needle) = self.permute(key);
+        let Some(line) = self.lines.get_mut(home) else { return false };
+        let place = line.place_of(needle.tag());
+        let alive = needle.is_alive_on(line.word(place), seen.port, from, span);
+        if alive {
+            line.set_word(place, needle.word(seen));
+        }
+        alive
     }
 
     /// Adds up a word of each line: the sum says nothing, but no load can be left out for it.
     #[inline]
     fn touch(&self, keys: &[Key]) {
         let lines = keys.iter().filter_map(|key| self.lines.get(self.permute(*key).0));
-        core::hint::black_box(lines.fold(0, |sum, line| sum ^ line.0[TAGS]));
+        core::hint::black_box(lines.fold(0, |sum, line| sum ^ line.touch()));
     }
 
     #[inline]
     fn sight_batch(&self, keys: &[Key], from: u16, span: u16) -> [Sight; BATCH] {
-        let mut needles = [(0, Needle(0)); BATCH];
+        let mut needles = [(0, Needle::NONE); BATCH];
         let mut sum = 0; // says nothing, but no load can be left out for it
         for (needle, key) in needles.iter_mut().zip(keys) {
             *needle = self.permute(*key);
-            sum ^= self.lines.get(needle.0).map_or(0, |line| line.0[TAGS]);
+            sum ^= self.lines.get(needle.0).map_or(0, Line::touch);
         }
         core::hint::black_box(sum);
         let mut sights = [Sight::ABSENT; BATCH];
         for ((sight, (home, needle)), _) in sights.iter_mut().zip(needles).zip(keys) {
             if let Some(line) = self.lines.get(home) {
-                *sight = line.sight(home, needle, u64::from(from), span);
-                sight.doubt |= line.may_have_neighbour(needle.tag()) != 0;
+                *sight = glance(line, home, needle, from, span);
             }
         }
         sights
@@ -495,19 +356,17 @@ impl Store for HashTable {
 
     #[inline]
     fn at(&self, place: Place) -> Option<(Key, Record)> {
-        let (number, way) = line_and_way(place);
-        let line = self.lines.get(number)?;
-        let word = *line.0.get(way).filter(|_| way < WAYS)?;
-        (word != 0).then(|| (self.key(number, line.tag(way), word), record(word)))
+        let (number, place) = line_and_place(place);
+        let line = self.lines.get(number).filter(|_| place < WAYS)?;
+        let word = line.word(place);
+        (word != 0).then(|| (self.key(number, line.tag(place), word), record(word)))
     }
 
     #[inline(always)]
     fn set(&mut self, place: Place, record: Record) {
-        let (number, way) = line_and_way(place);
-        if let Some(line) = self.lines.get_mut(number)
-            && let Some(word) = line.0.get_mut(way)
-        {
-            *word = stored(turned(*word) & (KEY | ASIDE_TURNED) | turned_record(record));
+        let (number, place) = line_and_place(place);
+        if let Some(line) = self.lines.get_mut(number) {
+            line.set_word(place, with_record(line.word(place), record));
         }
     }
 
@@ -522,8 +381,8 @@ impl Store for HashTable {
 
     #[inline]
     fn remove(&mut self, place: Place) {
-        let (line, way) = line_and_way(place);
-        self.clear(line, way);
+        let (line, place) = line_and_place(place);
+        self.clear(line, place);
         self.entries -= 1;
     }
 
@@ -531,8 +390,8 @@ impl Store for HashTable {
     fn rival(&self, key: Key, number: u32) -> Option<Place> {
         let (home, needle) = self.permute(key);
         match number as usize {
-            way if way < WAYS => Some(place(home, way)),
-            way if way < 2 * WAYS => Some(place(neighbour(home, needle.tag()), way - WAYS)),
+            way if way < WAYS => Some(number_of(home, way)),
+            way if way < 2 * WAYS => Some(number_of(neighbour(home, needle.tag()), way - WAYS)),
             _ => None,
         }
     }
@@ -540,8 +399,8 @@ impl Store for HashTable {
     fn oldest_rival(&self, key: Key, may: impl Fn(Record) -> bool) -> Option<Place> {
         let (home, needle) = self.permute(key);
         [home, neighbour(home, needle.tag())].into_iter().find_map(|number| {
-            let way = self.lines.get(number)?.oldest(&may)?;
-            Some(place(number, way))
+            let place = self.lines.get(number)?.oldest(&may)?;
+            Some(number_of(number, place))
         })
     }
 
@@ -554,14 +413,14 @@ impl Store for HashTable {
     ) -> Option<(Place, Key, Record)> {
         let (home, needle) = self.permute(key);
         let line = self.lines.get(home)?;
-        let way = line.oldest(&may)?;
-        let (old, tag) = (*line.0.get(way)?, line.tag(way));
+        let place = line.oldest(&may)?;
+        let (old, tag) = (line.word(place), line.tag(place));
         let victim = self.key(home, tag, old);
-        self.lines.get_mut(home)?.put(way, needle.tag(), needle.word(record));
+        self.lines.get_mut(home)?.put(place, needle.tag(), needle.word(record));
         if old & ASIDE != 0 {
             self.mend(home, tag);
         }
-        Some((place(home, way), victim, self::record(old)))
+        Some((number_of(home, place), victim, line::record(old)))
     }
 
     fn sweep(
@@ -571,13 +430,13 @@ impl Store for HashTable {
     ) {
         for number in 0..self.lines.len() {
             let Some(line) = self.lines.get(number).copied() else { continue };
-            for (way, word) in line.entries() {
+            for (place, word) in line.entries() {
                 if word == 0 || quick(record(word)) {
                     continue;
                 }
-                match judge(self.key(number, line.tag(way), word), record(word)) {
-                    Some(kept) => self.set(place(number, way), kept),
-                    None => self.remove(place(number, way)),
+                match judge(self.key(number, line.tag(place), word), record(word)) {
+                    Some(kept) => self.set(number_of(number, place), kept),
+                    None => self.remove(number_of(number, place)),
                 }
             }
         }
