@@ -99,6 +99,8 @@ pub(crate) struct Clock {
     cutoff: Stamp,
     /// Stamps below may belong to entries that were flushed.
     flushed: Stamp,
+    /// The lowest of the stamps that certainly live, and how many more there are: follows from the others.
+    alive: (Stamp, u16),
 }
 
 impl Clock {
@@ -111,6 +113,7 @@ impl Clock {
             stamp: 1,
             cutoff: 1,
             flushed: 1,
+            alive: (1, 0),
         }
     }
 
@@ -132,8 +135,13 @@ impl Clock {
     /// The lowest of the stamps that certainly live, and how many more there are.
     #[inline(always)]
     pub(crate) const fn alive(&self) -> (Stamp, u16) {
+        self.alive
+    }
+
+    /// To be called when `stamp`, `cutoff` or `flushed` changed.
+    fn settle(&mut self) {
         let from = self.alive_from();
-        (from, self.stamp - from)
+        self.alive = (from, self.stamp - from);
     }
 
     /// Stamps from here up to [`Clock::stamp`] belong to entries that certainly live.
@@ -184,12 +192,14 @@ impl Clock {
     pub(crate) fn flush(&mut self) -> Stamp {
         self.stamp += 1;
         self.flushed = self.stamp;
+        self.settle();
         self.stamp
     }
 
     /// Says that nothing that was flushed is stored any more.
     pub(crate) fn forget_flushes(&mut self) {
         self.flushed = 1;
+        self.settle();
     }
 
     /// Entries die after `time` of silence from now on; the length of a tick stays.
@@ -242,11 +252,13 @@ impl Clock {
     }
 
     fn cut(&mut self) {
-        let Some(ticks) = self.ageing.ticks else { return };
-        let oldest = self.tick.saturating_add(1).saturating_sub(u64::from(ticks));
-        if oldest > 0 {
-            self.cutoff = self.cutoff.max(self.first_of(oldest));
+        if let Some(ticks) = self.ageing.ticks {
+            let oldest = self.tick.saturating_add(1).saturating_sub(u64::from(ticks));
+            if oldest > 0 {
+                self.cutoff = self.cutoff.max(self.first_of(oldest));
+            }
         }
+        self.settle();
     }
 
     fn oldest_tick(&self) -> u64 {

@@ -162,7 +162,7 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
         let sights = self.store.sight_batch(keys, from, span);
         let mut again = [0; BATCH];
         let mut waiting = 0;
-        for ((number, answer), sight) in answers.iter_mut().enumerate().zip(sights) {
+        for ((number, answer), sight) in answers.iter_mut().enumerate().zip(&sights) {
             *answer = sight.alive.then(|| sight.dynamic());
             if let Some(again) = again.get_mut(waiting) {
                 *again = number;

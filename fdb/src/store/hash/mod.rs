@@ -342,7 +342,7 @@ impl Store for HashTable {
         }
         core::hint::black_box(sum);
         let mut sights = [Sight::ABSENT; BATCH];
-        for ((sight, (home, needle)), _) in sights.iter_mut().zip(needles).zip(keys) {
+        for ((sight, &(home, needle)), _) in sights.iter_mut().zip(&needles).zip(keys) {
             if let Some(line) = self.lines.get(home) {
                 *sight = glance(line, home, needle, from, span);
             }
