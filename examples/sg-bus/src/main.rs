@@ -1,3 +1,0 @@
-//! Security-group information over a message bus: server, agent, bench.
-
-fn main() {}
