@@ -15,7 +15,7 @@ mod strict;
 pub use classic::{ClassicDetector, LoopSignal};
 pub use config::{Action, Config, PortConfig, Role, Timing};
 pub use event::{Counters, Event, Hint, Loop, LoopKind, Neighbour, PortStatus};
-pub use probe::{PROBE_LEN, ProbeKey, StrictProbe};
+pub use probe::{PROBE_LEN, ProbeKey, Stake, StrictProbe};
 pub use strict::LoopDetector;
 
 use vlan_table::{PortId, PortOutOfRange, VlanId};
@@ -24,7 +24,7 @@ use vlan_table::{PortId, PortOutOfRange, VlanId};
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[must_use]
 pub enum Disposition {
-    /// No probe: the switch decides.
+    /// No probe, or one too many of its sender: the switch decides, as about any broadcast.
     Forward,
     /// A probe of another detector: flood it in its VLAN, before any policing; without it that
     /// detector is blind.

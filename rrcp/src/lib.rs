@@ -17,8 +17,8 @@ pub mod wire;
 
 pub use detector::{
     Action, ClassicDetector, Config, Counters, Disposition, Event, Hint, Loop, LoopDetector, LoopKind,
-    LoopSignal, Neighbour, PROBE_LEN, PortConfig, PortStatus, ProbeKey, Role, StrictProbe, Timing, Transmit,
-    VlanError,
+    LoopSignal, Neighbour, PROBE_LEN, PortConfig, PortStatus, ProbeKey, Role, Stake, StrictProbe, Timing,
+    Transmit, VlanError,
 };
 pub use error::{BufferTooSmall, ParseError};
 pub use macaddr::MacAddr6;

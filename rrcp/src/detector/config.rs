@@ -94,7 +94,7 @@ impl Timing {
         idle: Duration::from_secs(5),
         fast: Duration::from_secs(1),
         fast_for: Duration::from_secs(10),
-        slot: Duration::from_millis(20),
+        slot: Duration::from_millis(10),
         accept: Duration::from_secs(3),
         confirmations: 1,
         silent_periods: 3,
@@ -103,9 +103,9 @@ impl Timing {
     };
 
     /// Slots at the end of a period that are kept for settling who acts.
-    pub const RESERVE_SLOTS: u32 = 16;
+    pub const RESERVE_SLOTS: u32 = 32;
     /// Most rounds that start within one fast period, whatever happens.
-    pub const ROUNDS_PER_PERIOD: u8 = 16;
+    pub const ROUNDS_PER_PERIOD: u8 = 32;
 
     /// Usable whatever the numbers: no interval is zero, and the reserve leaves half a period.
     pub(super) fn sane(self) -> Self {

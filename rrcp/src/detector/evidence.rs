@@ -14,8 +14,8 @@ use super::config::{Action, Role, Timing};
 use super::event::{Event, Hint, Loop, LoopKind};
 use super::neighbours::Heard;
 use super::port::{Case, Port};
-use super::probe::{Rank, StrictProbe};
-use super::schedule::at_or_after;
+use super::probe::{Rank, Stake, StrictProbe};
+use super::schedule::Round;
 use super::strict::LoopDetector;
 use crate::{FrameView, Message};
 
@@ -25,11 +25,17 @@ const MAX_TAGS: usize = 4;
 /// cut, and our port would cut it off.
 const SLOTS_FOR_NEIGHBOURS: u32 = 6;
 /// Slots that an uplink waits, in which any other detector on the loop finds a better cut.
-const SLOTS_FOR_UPLINKS: u32 = 10;
+const SLOTS_FOR_UPLINKS: u32 = 24;
+/// The same if there is another detector behind the uplink.
+const SLOTS_FOR_NEIGHBOURED_UPLINKS: u32 = 40;
+/// Patience is extended while others press, up to so many times itself.
+const MAX_PATIENCE: u32 = 2;
 /// A case yields to others so often, then it acts.
 const MAX_YIELDS: u8 = 4;
 /// Others that are waited for at most, one slot each.
 const MAX_AHEAD: u32 = 4;
+/// Own probes that return within a second and are no storm of them.
+const STORM_OF_OWN: u16 = 64;
 /// Our address under another nonce is from before our boot for so long.
 const OLD_BOOT: Duration = Duration::from_secs(3);
 /// A duplicate address is told so often.
@@ -81,7 +87,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         let src = view.src();
         if src.is_nil() || src.is_multicast() {
             self.counters.malformed += 1;
-            return Disposition::ForeignProbe;
+            return Disposition::Forward;
         }
         let strict = StrictProbe::parse(view);
         let authentic = self.config.key.is_none_or(|key| StrictProbe::is_authentic(view, key));
@@ -101,7 +107,11 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
             Some(probe) => self.hear(port, vlan, &probe),
             None => self.neighbours.hear_plain(self.now, src, port),
         }
-        Disposition::ForeignProbe
+        if self.neighbours.may_flood(self.now, src) {
+            return Disposition::ForeignProbe;
+        }
+        self.suspect(port, Hint::Storm);
+        Disposition::Forward
     }
 
     /// Our address in a probe that is not ours: our own from before the boot, or a duplicate.
@@ -120,80 +130,114 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     fn hear(&mut self, port: PortId, vlan: Option<VlanId>, probe: &StrictProbe) {
         let forwards =
             self.ports.get(port.index()).is_some_and(|state| !state.is_blocked() && !state.held_by_stp);
-        if self.neighbours.hear(self.now, probe, port, vlan, forwards) == Heard::Twice {
-            self.suspect(port, Hint::DuplicateProbe);
+        match self.neighbours.hear(self.now, probe, port, vlan, forwards) {
+            Heard::New if probe.stake == Stake::Presses => self.give_time(),
+            Heard::Twice => self.suspect(port, Hint::DuplicateProbe),
+            Heard::New | Heard::Again => {}
+        }
+    }
+
+    /// Another detector is about to block: cases that others should rather cut wait on.
+    fn give_time(&mut self) {
+        for case in self.ports.iter_mut().filter_map(|state| state.case.as_mut()) {
+            let longest = case.since.saturating_add(case.patience * MAX_PATIENCE);
+            case.ripe_at = case.ripe_at.max(longest.min(self.now.saturating_add(case.patience)));
         }
     }
 
     /// An own probe came back: is it evidence, and of what?
     fn own_probe(&mut self, rx: PortId, rx_vlan: Option<VlanId>, probe: &StrictProbe) {
         self.counters.own += 1;
+        if !self.own_returns.take(self.now, STORM_OF_OWN) {
+            self.suspect(rx, Hint::Storm);
+        }
         let found = Loop { tx: probe.port, rx, tx_vlan: probe.vlan, rx_vlan };
         let (Some(from), Some(to)) = (self.ports.get(found.tx.index()), self.ports.get(found.rx.index()))
         else {
             self.counters.void += 1;
             return;
         };
-        let sent_at = self.schedule.sent_at(probe.sequence);
-        let counter = match sent_at {
+        let too_late = |round: &Round| self.now.saturating_sub(round.at) > self.schedule.timing().accept;
+        let counter = match self.schedule.find(probe.sequence) {
             None => &mut self.counters.late,
-            Some(at) if self.now.saturating_sub(at) > self.schedule.timing().accept => {
-                &mut self.counters.late
-            }
+            Some(round) if too_late(&round) => &mut self.counters.late,
             _ if !from.accepts(probe.sequence) || !to.accepts(probe.sequence) => &mut self.counters.void,
             _ if from.config.role == Role::Monitor || to.config.role == Role::Monitor => {
                 &mut self.counters.mirrored
             }
             _ if from.held_by_stp || to.held_by_stp => &mut self.counters.held_by_stp,
-            Some(at) => return self.evidence(found, probe.sequence, at),
+            Some(round) => return self.evidence(found, round),
         };
         *counter += 1;
     }
 
     /// A current own probe: a known loop, or a new one.
-    fn evidence(&mut self, found: Loop, sequence: u32, sent_at: Duration) {
+    fn evidence(&mut self, found: Loop, round: Round) {
         let candidate = self.candidate(found);
         if let Some(holder) = self.holder(found, candidate) {
             let Some(state) = self.ports.get_mut(holder.index()) else { return };
-            let known = state.looped.is_some_and(|looped| looped.sequence == sequence);
-            state.rearm(self.now, sequence);
+            let known = state.looped.is_some_and(|looped| looped.sequence == round.sequence);
+            state.rearm(self.now, round.sequence);
             let counter = if known { &mut self.counters.repeated } else { &mut self.counters.rearmed };
             *counter += 1;
-        } else if !at_or_after(sequence, self.evidence_from) {
+        } else if self.blocked_at.is_some_and(|at| self.shown_at(&round) <= at) {
             self.counters.in_flight += 1;
         } else {
-            self.judge(found, candidate, sequence, sent_at);
+            self.judge(found, candidate, round);
         }
     }
 
+    /// The time for which a probe of `round` that comes in now shows a loop. No way round takes a
+    /// slot: what was sent earlier has gone round and round, and did so a slot ago.
+    fn shown_at(&self, round: &Round) -> Duration {
+        round.at.max(self.now.saturating_sub(self.schedule.timing().slot))
+    }
+
+    /// Whether others were told by `shown_at` that we would act.
+    fn claimed(&self, round: &Round, shown_at: Duration) -> bool {
+        let latest = self.schedule.round();
+        !self.blocks()
+            || round.stake >= Stake::Claims
+            || (latest.stake >= Stake::Claims && latest.at <= shown_at)
+    }
+
     /// Decides about a new loop: act, wait for a turn, or wait for a confirmation.
-    fn judge(&mut self, found: Loop, candidate: PortId, sequence: u32, sent_at: Duration) {
+    fn judge(&mut self, found: Loop, candidate: PortId, round: Round) {
         let (now, timing) = (self.now, *self.schedule.timing());
-        // Whoever has a round on the wire at the same time and ranks lower goes first. One of any
-        // two hears the other's, since a loop carries both.
-        let ahead = self.neighbours.ahead_of(self.rank(), sent_at.saturating_sub(timing.slot));
-        let patience = self.patience(found, candidate);
+        // Whoever has a claim on the wire at the same time and ranks before us goes first. One of
+        // any two hears the other's, since a loop carries both.
+        let shown_at = self.shown_at(&round);
+        let ahead = self.neighbours.ahead_of(self.rank(), shown_at.saturating_sub(timing.slot));
+        let claimed = self.claimed(&round, shown_at);
+        let patience = timing.slot * self.patience(found, candidate);
         let Some(state) = self.ports.get_mut(candidate.index()) else { return };
         let spare = state.config.role != Role::Access;
         state.note_return();
         let case = state.case.get_or_insert(Case {
-            ripe_at: if patience == 0 { sent_at } else { now.saturating_add(timing.slot * patience) },
+            since: now,
+            patience,
+            ripe_at: if patience.is_zero() { shown_at } else { now.saturating_add(patience) },
             returns: 0,
-            sequence: sequence.wrapping_sub(1),
+            sequence: round.sequence.wrapping_sub(1),
+            judge_at: now,
             yielded: 0,
         });
-        if case.sequence == sequence {
+        if now < case.judge_at {
             self.counters.repeated += 1;
             return;
         }
-        case.sequence = sequence;
-        case.returns = case.returns.saturating_add(1);
+        case.judge_at = now.saturating_add(timing.slot);
+        if case.sequence != round.sequence {
+            case.sequence = round.sequence;
+            case.returns = case.returns.saturating_add(1);
+        }
         let enough = case.returns >= timing.confirmations.saturating_add(u8::from(spare));
-        if enough && sent_at >= case.ripe_at && (ahead == 0 || case.yielded >= MAX_YIELDS) {
-            self.act(found, candidate, sequence);
+        let ripe = shown_at >= case.ripe_at && claimed;
+        if enough && ripe && (ahead == 0 || case.yielded >= MAX_YIELDS) {
+            self.act(found, candidate, round.sequence);
             return;
         }
-        if sent_at >= case.ripe_at && ahead > 0 {
+        if ripe && ahead > 0 {
             case.yielded += 1;
             case.ripe_at = now.saturating_add(timing.slot * (1 + ahead.min(MAX_AHEAD)));
         }
@@ -221,7 +265,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         }
         if blocked {
             // Whatever is still under way took the loop that is cut now: test again before the next.
-            self.evidence_from = self.schedule.next_sequence();
+            self.blocked_at = Some(now);
             self.ports.iter_mut().for_each(|state| state.case = None);
         }
         self.go_fast();
@@ -231,12 +275,11 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     /// Slots that a new case waits before it may act.
     fn patience(&self, found: Loop, candidate: PortId) -> u32 {
         let heard_since = self.now.saturating_sub(3 * self.schedule.timing().idle);
+        let neighboured = self.neighbours.blocks_behind(candidate, heard_since);
         match self.ports.get(candidate.index()).map(|state| state.config.role) {
-            Some(Role::Access) if found.tx != found.rx => 0,
-            Some(Role::Access) if self.neighbours.blocks_behind(found.rx, heard_since) => {
-                SLOTS_FOR_NEIGHBOURS
-            }
-            Some(Role::Access) => 0,
+            Some(Role::Access) if found.tx != found.rx || !neighboured => 0,
+            Some(Role::Access) => SLOTS_FOR_NEIGHBOURS,
+            _ if neighboured => SLOTS_FOR_NEIGHBOURED_UPLINKS,
             _ => SLOTS_FOR_UPLINKS,
         }
     }
@@ -268,5 +311,5 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     }
 }
 
-// The waits above fit into what a period keeps for them.
+// An uplink's wait, and a turn, fit into what a period keeps for them.
 const _: () = assert!(SLOTS_FOR_UPLINKS + 1 + MAX_AHEAD < Timing::RESERVE_SLOTS);

@@ -6,11 +6,15 @@ use macaddr::MacAddr6;
 use vlan_table::{PortId, VlanId};
 
 use super::event::Neighbour;
-use super::probe::{Rank, StrictProbe};
+use super::probe::{Rank, Stake, StrictProbe};
 use super::schedule::at_or_after;
 
 /// Senders that are remembered; the one heard least recently makes room.
 const CAPACITY: usize = 32;
+/// Probes of one sender, and of all, that are flooded ahead of the storm guard in a second. A sound
+/// detector's stay below; what goes round, or is made up to pass the guard, does not.
+const FLOODED_OF_ONE: u16 = 64;
+const FLOODED_OF_ALL: u16 = 512;
 
 /// What hearing a strict probe told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,11 +28,15 @@ pub(super) enum Heard {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Neighbours([Option<Entry>; CAPACITY]);
+pub(super) struct Neighbours {
+    entries: [Option<Entry>; CAPACITY],
+    flooded: Allowance,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     seen: Neighbour,
+    flooded: Allowance,
     strict: Option<Strict>,
 }
 
@@ -36,19 +44,46 @@ struct Entry {
 #[derive(Clone, Copy, Debug)]
 struct Strict {
     rank: Rank,
-    blocks: bool,
+    stake: Stake,
     sequence: u32,
-    /// When the round was first heard.
+    /// When the round was first heard, and where: that way leads to the sender.
     since: Duration,
+    port: PortId,
     /// VLANs in which it was heard, as a small Bloom filter: a false hit costs a round of probes.
     vlans: u64,
     /// Whether [`Heard::Twice`] was said for the round.
     told: bool,
 }
 
+/// Counts up to a bound, anew every second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Allowance {
+    since: Duration,
+    used: u16,
+}
+
+impl Allowance {
+    /// Whether one more is within the bound.
+    pub(super) fn take(&mut self, now: Duration, bound: u16) -> bool {
+        if now.saturating_sub(self.since) >= Duration::from_secs(1) {
+            *self = Self { since: now, used: 0 };
+        }
+        let left = self.used < bound;
+        self.used += u16::from(left);
+        left
+    }
+}
+
 impl Neighbours {
-    pub(super) const fn new() -> Self {
-        Self([None; CAPACITY])
+    pub(super) fn new() -> Self {
+        Self { entries: [None; CAPACITY], flooded: Allowance::default() }
+    }
+
+    /// Whether a probe of `mac`, just heard, may be flooded ahead of the storm guard.
+    pub(super) fn may_flood(&mut self, now: Duration, mac: MacAddr6) -> bool {
+        let entry = self.entries.iter_mut().flatten().find(|entry| entry.seen.mac == mac);
+        entry.is_some_and(|entry| entry.flooded.take(now, FLOODED_OF_ONE))
+            && self.flooded.take(now, FLOODED_OF_ALL)
     }
 
     /// Counts a probe that is not strict, from `mac`.
@@ -67,9 +102,10 @@ impl Neighbours {
     ) -> Heard {
         let fresh = Strict {
             rank: probe.rank(),
-            blocks: probe.blocks,
+            stake: probe.stake,
             sequence: probe.sequence,
             since: now,
+            port,
             vlans: 0,
             told: false,
         };
@@ -83,6 +119,7 @@ impl Neighbours {
             }
             *strict = fresh;
         }
+        strict.stake = strict.stake.max(probe.stake);
         if !forwards {
             return Heard::New;
         }
@@ -93,23 +130,23 @@ impl Neighbours {
         if core::mem::replace(&mut strict.told, true) { Heard::Again } else { Heard::Twice }
     }
 
-    /// How many detectors that act before `own` started a round since `since`.
+    /// How many detectors that rank before `own` claimed since `since`.
     pub(super) fn ahead_of(&self, own: Rank, since: Duration) -> u32 {
-        let strict = self.0.iter().flatten().filter_map(|entry| entry.strict);
-        strict.filter(|other| other.blocks && other.rank < own && other.since >= since).count() as u32
+        let strict = self.entries.iter().flatten().filter_map(|entry| entry.strict);
+        let ahead = |other: &Strict| other.stake >= Stake::Claims && other.rank < own && other.since >= since;
+        strict.filter(ahead).count() as u32
     }
 
     /// Whether a detector that blocks was heard on `port` since `since`.
     pub(super) fn blocks_behind(&self, port: PortId, since: Duration) -> bool {
-        self.0.iter().flatten().any(|entry| {
-            entry.seen.port == port
-                && entry.seen.heard_at >= since
-                && entry.strict.is_some_and(|strict| strict.blocks)
+        self.entries.iter().flatten().any(|entry| {
+            let strict = entry.strict.filter(|strict| strict.port == port && strict.since >= since);
+            strict.is_some_and(|strict| strict.stake > Stake::Listens)
         })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Neighbour> + '_ {
-        self.0.iter().flatten().map(|entry| entry.seen)
+        self.entries.iter().flatten().map(|entry| entry.seen)
     }
 
     /// The entry of a sender, made in the place of the one heard least recently if there is none.
@@ -122,14 +159,14 @@ impl Neighbours {
     ) -> Option<&mut Entry> {
         let rank = strict.map(|strict| strict.rank);
         let known = |entry: &Entry| entry.seen.mac == mac && entry.strict.map(|strict| strict.rank) == rank;
-        let slots = || self.0.iter().enumerate();
+        let slots = || self.entries.iter().enumerate();
         let (place, _) = slots()
             .find(|(_, slot)| slot.as_ref().is_some_and(known))
             .or_else(|| slots().min_by_key(|(_, slot)| slot.map(|entry| entry.seen.heard_at)))?;
-        let slot = self.0.get_mut(place)?;
+        let slot = self.entries.get_mut(place)?;
         if !slot.as_ref().is_some_and(known) {
             let seen = Neighbour { mac, port, heard_at: now, probes: 0, strict: strict.is_some() };
-            *slot = Some(Entry { seen, strict });
+            *slot = Some(Entry { seen, flooded: Allowance::default(), strict });
         }
         let entry = slot.as_mut()?;
         entry.seen =
@@ -152,7 +189,7 @@ mod tests {
             sequence,
             port: PortId::new(1).unwrap(),
             vlan: None,
-            blocks: true,
+            stake: Stake::Claims,
         }
     }
 
@@ -177,16 +214,16 @@ mod tests {
     }
 
     #[test]
-    fn only_blocking_senders_of_a_lower_rank_with_a_fresh_round_are_ahead() {
+    fn only_senders_of_a_lower_rank_that_claim_with_a_fresh_round_are_ahead() {
         let mut table = Neighbours::new();
         table.hear(10 * MS, &probe(1, 1), port(0), None, true);
-        table.hear(20 * MS, &StrictProbe { blocks: false, ..probe(2, 1) }, port(0), None, true);
+        table.hear(20 * MS, &StrictProbe { stake: Stake::Waits, ..probe(2, 1) }, port(0), None, true);
         table.hear(30 * MS, &probe(9, 1), port(0), None, true);
         table.hear(40 * MS, &probe(1, 1), port(0), None, true); // goes round: no fresh round
         let own = probe(5, 1).rank();
         assert_eq!(table.ahead_of(own, 10 * MS), 1);
         assert_eq!(table.ahead_of(own, 11 * MS), 0);
-        assert!(table.blocks_behind(port(0), 40 * MS));
+        assert!(table.blocks_behind(port(0), 30 * MS));
         assert!(!table.blocks_behind(port(1), 10 * MS));
     }
 

@@ -35,12 +35,18 @@ pub(super) struct Port {
 /// Evidence on the port that would be blocked, before it suffices.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
+    /// When it was opened.
+    pub(super) since: Duration,
+    /// For how long nobody else may press for a block before it is ripe.
+    pub(super) patience: Duration,
     /// Rounds sent before this are not acted upon: others go first.
     pub(super) ripe_at: Duration,
     /// Rounds of which a probe returned.
     pub(super) returns: u8,
     /// The last of them.
     pub(super) sequence: u32,
+    /// Copies that come in before this tell nothing new.
+    pub(super) judge_at: Duration,
     /// How often others went first.
     pub(super) yielded: u8,
 }

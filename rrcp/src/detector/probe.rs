@@ -7,7 +7,7 @@
 //! | 12 | 2 | EtherType | `88 99` |
 //! | 14 | 1 | protocol | `23`, RLDP |
 //! | 15 | 1 | format | `81`: version 1; the top bit keeps the frame out of the short form |
-//! | 16 | 1 | flags | bit 0: the sender blocks ports (clear: it only listens); others 0, ignored |
+//! | 16 | 1 | stake | low two bits: 0 listens, 1 waits, 2 claims, 3 presses ([`Stake`]); others 0, ignored |
 //! | 17 | 4 | sequence | big-endian, one more with every round, wraps |
 //! | 21 | 6 | RLDP magic | the sender's address again |
 //! | 27 | 1 | RLDP port | low byte of the port |
@@ -53,15 +53,27 @@ pub struct StrictProbe {
     pub port: PortId,
     /// The VLAN that it was sent in; `None` if the sender named none.
     pub vlan: Option<VlanId>,
-    /// Whether the sender blocks ports; a listener does not.
-    pub blocks: bool,
+    /// What the sender will do if the probe comes back.
+    pub stake: Stake,
+}
+
+/// What a sender will do if its probe comes back: how detectors that hear one loop take turns.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Stake {
+    /// Report; it never blocks.
+    Listens,
+    /// Nothing yet: it has seen a loop that others should rather cut, and gives them time.
+    Waits,
+    /// Block, unless another that claims ranks before it.
+    Claims,
+    /// The same, and it has seen the loop before.
+    Presses,
 }
 
 /// Length of an emitted probe, in bytes.
 pub const PROBE_LEN: usize = MIN_LEN;
 
 const FORMAT_1: u8 = 0x81;
-const FLAG_BLOCKS: u8 = 0x01;
 const MAGIC: [u8; 4] = *b"LOOP";
 
 /// Offsets behind the EtherType.
@@ -84,7 +96,7 @@ impl StrictProbe {
         let Message::Probe(Probe::Rldp(Rldp { random, magic, .. })) = frame.message() else {
             return None;
         };
-        let [FORMAT_1, flags, s0, s1, s2, s3] = random.get() else { return None };
+        let [FORMAT_1, stake, s0, s1, s2, s3] = random.get() else { return None };
         let own: &[u8; 24] = frame.payload().get(field::OWN)?.first_chunk()?;
         let [m0, m1, m2, m3, p0, p1, v0, v1, n0, n1, n2, n3, n4, n5, n6, n7, r0, r1, ..] = *own;
         if [m0, m1, m2, m3] != MAGIC || frame.src() != MacAddr6::from(magic) {
@@ -100,7 +112,12 @@ impl StrictProbe {
                 0 => None,
                 raw => Some(VlanId::new(raw)?),
             },
-            blocks: flags & FLAG_BLOCKS != 0,
+            stake: match stake & 3 {
+                0 => Stake::Listens,
+                1 => Stake::Waits,
+                2 => Stake::Claims,
+                _ => Stake::Presses,
+            },
         })
     }
 
@@ -112,10 +129,9 @@ impl StrictProbe {
 
     /// Writes the untagged frame, with a tag if there is a key.
     pub fn emit(&self, key: Option<ProbeKey>, frame: &mut [u8; PROBE_LEN]) {
-        let flags = if self.blocks { FLAG_BLOCKS } else { 0 };
         let ([s0, s1, s2, s3], [_, port_low]) = (self.sequence.to_be_bytes(), self.port.get().to_be_bytes());
         // The format byte is not zero, so the random number exists and the frame fits.
-        let Some(random) = RldpRandom::new([FORMAT_1, flags, s0, s1, s2, s3]) else { return };
+        let Some(random) = RldpRandom::new([FORMAT_1, self.stake as u8, s0, s1, s2, s3]) else { return };
         let rldp = Rldp { random, magic: self.mac.into_array(), port: port_low };
         let head = Frame { dst: BROADCAST, src: self.mac, message: Probe::Rldp(rldp).into() };
         if head.emit(&[], frame).is_err() {
@@ -163,13 +179,13 @@ mod tests {
         sequence: 0xCAFE_F00D,
         port: PortId::new(0x0103).unwrap(),
         vlan: VlanId::new(10),
-        blocks: true,
+        stake: Stake::Claims,
     };
 
     /// Assembled by hand from the table above.
     const BYTES: [u8; PROBE_LEN] = [
         0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02, 0, 0, 0, 0, 0x0A, 0x88, 0x99, // to all
-        0x23, 0x81, 0x01, 0xCA, 0xFE, 0xF0, 0x0D, // RLDP, format, flags, sequence
+        0x23, 0x81, 0x02, 0xCA, 0xFE, 0xF0, 0x0D, // RLDP, format, stake, sequence
         0x02, 0, 0, 0, 0, 0x0A, 0x03, b'L', b'O', b'O', b'P', // both magics
         0x01, 0x03, 0x00, 0x0A, 1, 2, 3, 4, 5, 6, 7, 8, 0x80, 0x00, // port, VLAN, nonce, priority
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // reserved, no tag
@@ -185,6 +201,16 @@ mod tests {
     fn layout_is_the_documented_one_in_both_directions() {
         assert_eq!(emitted(None), BYTES);
         assert_eq!(StrictProbe::parse(&FrameView::new(&BYTES, 0).unwrap()), Some(PROBE));
+    }
+
+    #[test]
+    fn every_stake_survives() {
+        for stake in [Stake::Listens, Stake::Waits, Stake::Claims, Stake::Presses] {
+            let mut frame = [0; PROBE_LEN];
+            StrictProbe { stake, ..PROBE }.emit(None, &mut frame);
+            let parsed = StrictProbe::parse(&FrameView::new(&frame, 0).unwrap());
+            assert_eq!(parsed.map(|probe| probe.stake), Some(stake));
+        }
     }
 
     #[test]

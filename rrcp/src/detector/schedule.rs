@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::config::Timing;
+use super::probe::Stake;
 
 /// How fast rounds follow each other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,7 +19,7 @@ pub(super) enum Pace {
 /// Most rounds of a fast period that hints may bring forward.
 const HINTED_ROUNDS_PER_PERIOD: u8 = 4;
 /// Rounds of a fast period under [`Pace::Storm`].
-const STORM_ROUNDS_PER_PERIOD: u32 = 8;
+const STORM_ROUNDS_PER_PERIOD: u32 = 16;
 
 /// The clock of rounds: a bound on their number, jitter, and the acceptance window.
 #[derive(Clone, Debug)]
@@ -31,12 +32,20 @@ pub(super) struct Schedule {
     next: Option<Duration>,
     /// Start of the last round.
     last: Option<Duration>,
-    /// Sequence of the last round.
-    sequence: u32,
+    /// The last round.
+    round: Round,
     /// The last rounds, each at its sequence modulo the length.
-    recent: [Option<(u32, Duration)>; 32],
+    recent: [Option<Round>; 64],
     /// The current fast period, in which rounds are counted.
     period: Period,
+}
+
+/// A round that was started.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    pub(super) sequence: u32,
+    pub(super) at: Duration,
+    pub(super) stake: Stake,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,8 +64,8 @@ impl Schedule {
             next: None,
             last: None,
             // Anywhere, so that the wrap is met in practice and not after years.
-            sequence: seed as u32,
-            recent: [None; 32],
+            round: Round { sequence: seed as u32, at: Duration::ZERO, stake: Stake::Listens },
+            recent: [None; 64],
             period: Period::default(),
         }
     }
@@ -71,17 +80,18 @@ impl Schedule {
 
     /// Sequence that the next round will have.
     pub(super) const fn next_sequence(&self) -> u32 {
-        self.sequence.wrapping_add(1)
+        self.round.sequence.wrapping_add(1)
     }
 
-    pub(super) const fn sequence(&self) -> u32 {
-        self.sequence
+    /// The last round.
+    pub(super) const fn round(&self) -> &Round {
+        &self.round
     }
 
-    /// When the round `sequence` started, if it is one of the last.
-    pub(super) fn sent_at(&self, sequence: u32) -> Option<Duration> {
+    /// The round `sequence`, if it is one of the last.
+    pub(super) fn find(&self, sequence: u32) -> Option<Round> {
         let slot = self.recent.get(sequence as usize % self.recent.len())?;
-        slot.filter(|(kept, _)| *kept == sequence).map(|(_, at)| at)
+        slot.filter(|round| round.sequence == sequence)
     }
 
     /// Brings the next round forward to `at`, as far as the bounds allow; no effect while no port
@@ -126,14 +136,14 @@ impl Schedule {
         }
     }
 
-    /// Starts a round and plans the next; returns its sequence.
-    pub(super) fn start(&mut self, now: Duration, pace: Pace) -> u32 {
+    /// Starts a round and plans the next.
+    pub(super) fn start(&mut self, now: Duration, pace: Pace, stake: Stake) {
         self.renew_period(now);
         self.period.rounds = self.period.rounds.saturating_add(1);
-        self.sequence = self.next_sequence();
-        let slot = self.sequence as usize % self.recent.len();
+        self.round = Round { sequence: self.next_sequence(), at: now, stake };
+        let slot = self.round.sequence as usize % self.recent.len();
         if let Some(kept) = self.recent.get_mut(slot) {
-            *kept = Some((self.sequence, now));
+            *kept = Some(self.round);
         }
         self.last = Some(now);
         let interval = self.interval(pace);
@@ -141,7 +151,6 @@ impl Schedule {
         self.next = None;
         // One catch-up step: the next round counts from now, however late this one was.
         self.request(now, now.saturating_add(interval - jitter));
-        self.sequence
     }
 
     /// The longest time between two rounds.
@@ -210,7 +219,7 @@ mod tests {
         while now < 10 * Timing::DEFAULT.fast {
             schedule.request(now, now);
             if schedule.next().is_some_and(|next| next <= now) {
-                schedule.start(now, Pace::Storm);
+                schedule.start(now, Pace::Storm, Stake::Claims);
                 rounds += 1;
             }
             now += MS;
@@ -223,10 +232,10 @@ mod tests {
         let mut schedule = running(2);
         let (mut now, mut seen) = (Duration::ZERO, [Duration::ZERO; 20]);
         for interval in &mut seen {
-            schedule.start(now, Pace::Idle);
+            schedule.start(now, Pace::Idle, Stake::Claims);
             let next = schedule.next().unwrap();
             *interval = next - now;
-            assert!((4_200 * MS..=4_680 * MS).contains(interval), "{interval:?}");
+            assert!((4_212 * MS..=4_680 * MS).contains(interval), "{interval:?}");
             now = next;
         }
         assert!(seen.windows(2).all(|pair| pair[0] != pair[1]));
@@ -242,13 +251,13 @@ mod tests {
     #[test]
     fn only_the_last_rounds_are_remembered() {
         let mut schedule = running(u64::from(u32::MAX) - 10);
-        let first = schedule.start(Duration::ZERO, Pace::Idle);
-        for step in 1..=31 {
-            schedule.start(step * MS, Pace::Idle);
+        let first = schedule.next_sequence();
+        for step in 0..64 {
+            schedule.start(step * MS, Pace::Idle, Stake::Claims);
         }
-        assert_eq!(schedule.sent_at(first), Some(Duration::ZERO));
-        schedule.start(40 * MS, Pace::Idle);
-        assert_eq!(schedule.sent_at(first), None);
-        assert_eq!(schedule.sent_at(schedule.next_sequence()), None, "not sent yet");
+        assert_eq!(schedule.find(first).map(|round| round.at), Some(Duration::ZERO));
+        schedule.start(64 * MS, Pace::Idle, Stake::Claims);
+        assert!(schedule.find(first).is_none());
+        assert!(schedule.find(schedule.next_sequence()).is_none(), "not sent yet");
     }
 }

@@ -6,9 +6,9 @@ use vlan_table::{PortId, PortOutOfRange, VlanId};
 
 use super::config::{Config, PortConfig, Role};
 use super::event::{Counters, Event, Hint, Neighbour, PortStatus};
-use super::neighbours::Neighbours;
+use super::neighbours::{Allowance, Neighbours};
 use super::port::Port;
-use super::probe::{PROBE_LEN, StrictProbe};
+use super::probe::{PROBE_LEN, Stake, StrictProbe};
 use super::queue::Events;
 use super::schedule::{Pace, Schedule};
 use super::{Transmit, VlanError};
@@ -41,8 +41,10 @@ pub struct LoopDetector<const PORTS: usize, const VLANS: usize = 8> {
     /// The latest time seen.
     pub(super) now: Duration,
     pub(super) started: Duration,
-    /// Probes from before this round were on their way when a block came into force.
-    pub(super) evidence_from: u32,
+    /// When a block came into force last: what was under way then took the loop that is cut now.
+    pub(super) blocked_at: Option<Duration>,
+    /// Own probes that returned in this second.
+    pub(super) own_returns: Allowance,
     pub(super) fast_until: Duration,
     storm_until: Duration,
     /// When a duplicate address may be told again.
@@ -52,6 +54,9 @@ pub struct LoopDetector<const PORTS: usize, const VLANS: usize = 8> {
     period_probed: bool,
     cursor: Cursor,
 }
+
+/// Slots after which a round is repeated while evidence waits to be confirmed.
+const RETRY_SLOTS: u32 = 3;
 
 /// What is left of a round: the next port and VLAN to send in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,7 +77,8 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
             config,
             ports: core::array::from_fn(|_| Port::new()),
             vlans: [None; VLANS],
-            evidence_from: schedule.next_sequence(),
+            blocked_at: None,
+            own_returns: Allowance::default(),
             schedule,
             neighbours: Neighbours::new(),
             events: Events::new(),
@@ -167,9 +173,6 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     pub fn handle_hint(&mut self, now: Duration, port: PortId, hint: Hint) {
         self.advance(now);
         self.suspect(port, hint);
-        if hint == Hint::Storm {
-            self.storm_until = self.now.saturating_add(self.schedule.timing().fast);
-        }
     }
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come; earlier calls do nothing.
@@ -202,10 +205,11 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
             mac: self.config.mac,
             nonce: self.config.nonce,
             priority: self.config.priority,
-            sequence: self.schedule.sequence(),
+            sequence: self.schedule.round().sequence,
             port,
             vlan,
-            blocks: self.blocks(),
+            // What returns from a blocked port leads to no other block.
+            stake: if self.is_blocked(port) { Stake::Listens } else { self.schedule.round().stake },
         };
         probe.emit(self.config.key, frame);
         if let Some(state) = self.ports.get_mut(port.index()) {
@@ -282,10 +286,16 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     pub(super) fn suspect(&mut self, port: PortId, hint: Hint) {
         let until = self.now.saturating_add(self.schedule.timing().fast_for);
         let Some(state) = self.ports.get_mut(port.index()) else { return };
-        let (known, looped) = (self.now < state.suspect_until, state.looped.is_some());
+        if state.looped.is_some() {
+            return; // that is known
+        }
+        let known = self.now < state.suspect_until;
         state.suspect(until);
         self.go_fast();
-        if !known && !looped {
+        if hint == Hint::Storm {
+            self.storm_until = self.now.saturating_add(self.schedule.timing().fast);
+        }
+        if !known {
             self.tell(Event::Suspected { port, hint });
         }
         if !known || hint == Hint::DuplicateProbe {
@@ -314,11 +324,25 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         }
         self.counters.rounds += 1;
         self.cursor = Cursor { active: true, ..Cursor::default() };
-        self.schedule.start(self.now, self.pace());
-        // A case that waits for its turn does not wait for the next regular round.
-        let waiting = self.ports.iter().filter_map(|state| state.case.map(|case| case.ripe_at));
-        if let Some(ripe_at) = waiting.filter(|ripe_at| *ripe_at > self.now).min() {
-            self.schedule.request(self.now, ripe_at);
+        self.schedule.start(self.now, self.pace(), self.stake());
+        // A case does not wait for the next regular round: in a storm most probes are lost.
+        let cases = self.ports.iter().filter_map(|state| state.case);
+        let retry = self.now.saturating_add(self.schedule.timing().slot * RETRY_SLOTS);
+        let again =
+            cases.map(|case| if case.ripe_at > self.now { case.ripe_at.min(retry) } else { retry }).min();
+        if let Some(again) = again {
+            self.schedule.request(self.now, again);
+        }
+    }
+
+    /// What a round that starts now stands for.
+    fn stake(&self) -> Stake {
+        let mut cases = self.ports.iter().filter_map(|state| state.case).peekable();
+        match () {
+            () if !self.blocks() => Stake::Listens,
+            () if cases.peek().is_none() => Stake::Claims,
+            () if cases.any(|case| case.ripe_at <= self.now) => Stake::Presses,
+            () => Stake::Waits,
         }
     }
 
