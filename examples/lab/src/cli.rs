@@ -36,6 +36,9 @@ pub enum Command {
     /// Switch between real network interfaces
     #[command(after_help = LIVE_EXAMPLES)]
     Live(LiveOptions),
+    /// Try loop detectors in random networks, and judge them against the wiring
+    #[command(after_help = LOOPS_EXAMPLES)]
+    Loops(LoopsOptions),
 }
 
 /// How a scenario runs and prints.
@@ -62,6 +65,26 @@ pub struct ReplayOptions {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Print the summary as JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which networks are tried.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct LoopsOptions {
+    /// How many networks to draw
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub topologies: usize,
+    /// Seed that they are drawn from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Have a station storm at full rate while loops close
+    #[arg(long)]
+    pub storm: bool,
+    /// Run only the network of this seed, and print all about it
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["topologies", "seed"])]
+    pub only: Option<u64>,
+    /// Print JSON instead of the summary
     #[arg(long)]
     pub json: bool,
 }
@@ -97,8 +120,20 @@ Examples:
   lab run my.toml --seed 7               a scenario of your own
   lab replay --in 0=trace.pcap --out out
   lab live --port 0=veth0 --port 1=veth1
+  lab loops --topologies 100 --storm
 
 Exit codes: 0 done, 1 the system refused something, 2 bad input.";
+
+const LOOPS_EXAMPLES: &str = "\
+Examples:
+  lab loops                              a thousand networks
+  lab loops --topologies 100 --storm     a hundred, each with a station that storms
+  lab loops --only 7 --json              one network, with every loop and block
+
+A network passes if every loop was broken within a probe period, no uplink was cut where an access
+port could have been, nothing was blocked without a loop, and one port per cycle is blocked at the end.
+
+Exit codes: 0 all passed, 1 some did not, 2 bad input.";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:

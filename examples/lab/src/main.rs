@@ -5,10 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use lab::cli::{Cli, Command, LiveOptions, ReplayOptions, RunOptions};
+use indicatif::{ProgressBar, ProgressStyle};
+use lab::cli::{Cli, Command, LiveOptions, LoopsOptions, ReplayOptions, RunOptions};
 use lab::config::SwitchFile;
 use lab::error::{BadInput, EXIT_BAD_INPUT};
 use lab::live::Live;
+use lab::loops;
 use lab::replay::Replay;
 use lab::scenario::Scenario;
 use lab::signals::stop_flag;
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         Some(Command::Run { file, options }) => run(file.as_deref(), options),
         Some(Command::Replay(options)) => replay(&options),
         Some(Command::Live(options)) => live(&options),
+        Some(Command::Loops(options)) => try_loops(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,6 +67,27 @@ fn live(options: &LiveOptions) -> anyhow::Result<()> {
         return print_json(&summary);
     }
     Ok(write!(anstream::stdout(), "{}", summary.text())?)
+}
+
+fn try_loops(options: LoopsOptions) -> anyhow::Result<()> {
+    if let Some(seed) = options.only {
+        let trial = loops::run_one(seed, options.storm);
+        print_json(&trial)?;
+        anyhow::ensure!(trial.faults.is_empty(), "the network of seed {seed} broke a rule");
+        return Ok(());
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} networks, {eta} left")?;
+    let bar = ProgressBar::new(options.topologies as u64).with_style(style);
+    let summary = loops::run(options.topologies, options.seed, options.storm, || bar.inc(1));
+    bar.finish_and_clear();
+    if options.json {
+        print_json(&summary)?;
+    } else {
+        writeln!(anstream::stdout(), "{summary}")?;
+    }
+    let failed = summary.failed.len();
+    anyhow::ensure!(failed == 0, "{failed} networks broke a rule; see one with --only SEED");
+    Ok(())
 }
 
 fn switch(file: Option<&Path>) -> Result<SwitchFile, BadInput> {
