@@ -1,4 +1,73 @@
 //! Loop detection: [`ClassicDetector`] does what the chips do, [`LoopDetector`] what one would want.
+//!
+//! # The strict detector
+//!
+//! A **round** sends one probe out of every port, in every VLAN that the port is to be probed in. A
+//! probe that comes back is a loop, because only its sender's boot has its nonce. What a port goes
+//! through:
+//!
+//! ```text
+//!          an own probe returns,                  its turn has come, or
+//!          others may cut better                  nobody else is there
+//!  open ──────────────────────────▶ case ────────────────────────────────▶ blocked ◀─┐ return
+//!   ▲                                │                                        │  └──────┘ renews
+//!   │◀── a period without a return ──┘      k silent periods, link up,        │
+//!   │◀──────────────────────────────────── probes sent, hold time over ───────┤
+//!   │◀──────── release() ──────── latched ◀──── too many trips in an hour ────┘
+//! ```
+//!
+//! ## Evidence, from strong to weak
+//! 1. An own probe of a current round: may block.
+//! 2. An own probe that is late, void, or was on its way when a block came into force: counted.
+//! 3. Our address in another probe: [`Event::DuplicateMac`].
+//! 4. Our address in any frame, a second copy of another detector's probe, a station that moves, a
+//!    storm: [`Event::Suspected`], and fast probing.
+//!
+//! ## Which port
+//! Of the port that the probe left and the one it came in at: access ports before uplinks before
+//! excluded ones, then the larger [`PortConfig::priority`], then the higher number. A block accounts
+//! for every loop through its port, so a hub on three ports leads to two blocks, one after the other,
+//! with a new round in between.
+//!
+//! ## Which switch
+//! Every switch on a loop sees it; one shall act. A probe tells its sender's [`Stake`], and a sender
+//! ranks by priority, address, nonce. A return is acted upon at once unless a probe with a better
+//! rank that claims, too, was heard within the last slot; then the round is repeated after a few
+//! slots, and usually does not return any more.
+//!
+//! That two switches never cut one cycle twice: say both act, and the better ranked one's returned
+//! probe went through the other's blocked port. It did so before that port was blocked, so the other
+//! had heard it and would have given way. If it did not go through that port, its loop does not need
+//! the port, and both blocks are due. The argument needs frames that are faster than a slot; where a
+//! saturated loop breaks it, there is a block too many, which hears nothing and is released after
+//! [`Timing::silent_periods`].
+//!
+//! Some wait longer before they claim, and wait on while others press: a self-loop with another
+//! detector behind the port (six slots: the loop is probably that one's own, and our port would cut
+//! it off), and uplinks (24 slots, 40 with another detector behind). A loop within devices that have
+//! no detector is cut off by everyone attached to it.
+//!
+//! ## Time
+//! A [period](Timing) is a promise; rounds start [`Timing::RESERVE_SLOTS`] slots and up to a tenth
+//! earlier, and at most [`Timing::ROUNDS_PER_PERIOD`] in a fast period, whatever happens. Rounds are
+//! brought forward by a link that comes up, a hint, or a case that waits. One timer, the next round,
+//! drives everything. Time that goes back stands still, and a jump is one step.
+//!
+//! ## What is bounded
+//! Rounds per period; events (32) and neighbours (32, the one heard least recently makes room); probes
+//! of others that pass the storm guard: 64 a second of one sender, 512 of all.
+//!
+//! ## Limits
+//! A link aggregate is one [`PortId`], the caller's mapping. A block closes the port in all VLANs.
+//! Somebody who records our probe can replay it for [`Timing::accept`], and costs us one hold time;
+//! [`Config::key`] stops those who only guess, [`Timing::confirmations`] those with one frame.
+//!
+//! # Sources
+//! The classic behaviour: RTL8316BP r1.2, 8.21; RTL8326 r3.1, 7.23; RTL8305SB, 7.3.13. From the field:
+//! a window for late probes (batman-adv), a threshold where a mistake is expensive (Dell CTP), no
+//! keepalive on uplinks (Cisco, 12.2SE), one port of a pair, no block against spanning tree, a latch
+//! renewed by each return (RTLPlayground, pull requests 303, 314, 456), an elected actor (Allied
+//! Telesis GS910, GS920), silence of several periods (H3C, CTS).
 
 mod classic;
 mod config;
