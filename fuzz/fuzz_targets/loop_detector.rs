@@ -143,7 +143,7 @@ fuzz_target!(|input: Input| {
         rig.apply(operation);
         latest = latest.max(rig.now);
     }
-    // Rounds are bounded by the time that passed: sixteen per second, and one period begun.
+    // Rounds are bounded by the time that passed: so many per second, and one period begun.
     let periods = latest.as_secs().saturating_add(2);
     assert!(rig.detector.counters().rounds <= periods.saturating_mul(u64::from(Timing::ROUNDS_PER_PERIOD)));
     if input.listens {

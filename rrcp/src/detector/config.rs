@@ -85,7 +85,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// 5 s idle, 1 s fast for 10 s, 20 ms slots, 3 s window, one return blocks, three silent periods
+    /// 5 s idle, 1 s fast for 10 s, 10 ms slots, 3 s window, one return blocks, three silent periods
     /// release, hold up to 5 min, ten trips an hour.
     ///
     /// One second in a loop and three seconds of silence are the classic chip's (RTL8316BP r1.2,
@@ -105,7 +105,7 @@ impl Timing {
     /// Slots at the end of a period that are kept for settling who acts.
     pub const RESERVE_SLOTS: u32 = 32;
     /// Most rounds that start within one fast period, whatever happens.
-    pub const ROUNDS_PER_PERIOD: u8 = 32;
+    pub const ROUNDS_PER_PERIOD: u8 = 48;
 
     /// Usable whatever the numbers: no interval is zero, and the reserve leaves half a period.
     pub(super) fn sane(self) -> Self {

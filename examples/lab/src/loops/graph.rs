@@ -62,7 +62,8 @@ impl Graph<'_> {
         let spare =
             self.edges.iter().copied().filter(|edge| edge.contains(&uplink) || !edge.iter().any(is_access));
         let edges: Vec<_> = spare.collect();
-        let Some(own) = edges.iter().position(|edge| edge.contains(&uplink) && !edge.iter().any(is_access)) else {
+        let Some(own) = edges.iter().position(|edge| edge.contains(&uplink) && !edge.iter().any(is_access))
+        else {
             return false; // its cable ends in an access port
         };
         let mut others = edges.clone();

@@ -10,7 +10,7 @@ use super::graph::Graph;
 use super::network::Network;
 use super::topology::{Cable, FIRST_LOOP, Jack, Kind, Topology};
 
-/// Time after the last cable in which blocks that were too many are gone.
+/// Time after the last loop is broken in which blocks that were too many are gone.
 const AFTERMATH: Duration = Duration::from_secs(8);
 /// How long the station storms, from shortly before each loop closes.
 const STORM: Duration = Duration::from_millis(1_200);
@@ -141,7 +141,11 @@ impl Run<'_> {
             self.look();
         }
         let last = self.topology.cables.iter().map(|cable| cable.plugged_at).max().unwrap_or_default();
-        self.advance(last.max(FIRST_LOOP) + AFTERMATH);
+        let last = last.max(FIRST_LOOP);
+        while !self.unsafe_since.is_empty() && self.network.now < last + Timing::DEFAULT.idle {
+            self.advance(self.network.now + Timing::DEFAULT.slot);
+        }
+        self.advance(self.network.now.max(last) + AFTERMATH);
         self.judge_end();
     }
 
