@@ -159,16 +159,18 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
     #[inline]
     fn lookup_chunk(&self, keys: &[Key], answers: &mut [Option<Entry>]) {
         let (from, span) = self.clock.alive();
-        let sights = self.store.sight_batch(keys, from, span);
         let mut again = [0; BATCH];
         let mut waiting = 0;
-        for ((number, answer), sight) in answers.iter_mut().enumerate().zip(&sights) {
-            *answer = sight.alive.then(|| sight.dynamic());
+        let keys = keys.get(..answers.len()).unwrap_or(keys);
+        self.store.glance_batch(keys, from, span, |number, sight| {
+            if let Some(answer) = answers.get_mut(number) {
+                *answer = sight.alive.then(|| sight.dynamic());
+            }
             if let Some(again) = again.get_mut(waiting) {
                 *again = number;
             }
             waiting += usize::from(!sight.alive & sight.doubt);
-        }
+        });
         for number in again.into_iter().take(waiting) {
             if let (Some(key), Some(answer)) = (keys.get(number), answers.get_mut(number)) {
                 *answer = self.lookup_again(*key);

@@ -69,15 +69,14 @@ pub trait Store: sealed::Sealed + Clone {
     fn touch(&self, keys: &[Key]) {
         let _ = keys;
     }
-    /// [`Store::glance`] for up to [`BATCH`] keys, all of which are asked for before the first is looked at.
+    /// [`Store::glance`] for up to [`BATCH`] keys, all of which are asked for before the first is looked at;
+    /// tells `each` number and sight.
     #[doc(hidden)]
     #[inline]
-    fn sight_batch(&self, keys: &[Key], from: u16, span: u16) -> [Sight; BATCH] {
-        let mut sights = [Sight::ABSENT; BATCH];
-        for (sight, key) in sights.iter_mut().zip(keys) {
-            *sight = self.sight(*key, from, span);
+    fn glance_batch(&self, keys: &[Key], from: u16, span: u16, mut each: impl FnMut(usize, Sight)) {
+        for (number, key) in keys.iter().enumerate() {
+            each(number, self.glance(*key, from, span));
         }
-        sights
     }
     /// The record under `key` and its place, [`Record::FREE`] if there is none.
     #[doc(hidden)]

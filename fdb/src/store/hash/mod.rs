@@ -333,7 +333,7 @@ impl Store for HashTable {
     }
 
     #[inline]
-    fn sight_batch(&self, keys: &[Key], from: u16, span: u16) -> [Sight; BATCH] {
+    fn glance_batch(&self, keys: &[Key], from: u16, span: u16, mut each: impl FnMut(usize, Sight)) {
         let mut needles = [(0, Needle::NONE); BATCH];
         let mut sum = 0; // says nothing, but no load can be left out for it
         for (needle, key) in needles.iter_mut().zip(keys) {
@@ -341,13 +341,11 @@ impl Store for HashTable {
             sum ^= self.lines.get(needle.0).map_or(0, Line::touch);
         }
         core::hint::black_box(sum);
-        let mut sights = [Sight::ABSENT; BATCH];
-        for ((sight, &(home, needle)), _) in sights.iter_mut().zip(&needles).zip(keys) {
+        for (number, &(home, needle)) in needles.iter().take(keys.len()).enumerate() {
             if let Some(line) = self.lines.get(home) {
-                *sight = glance(line, home, needle, from, span);
+                each(number, glance(line, home, needle, from, span));
             }
         }
-        sights
     }
 
     fn find(&self, key: Key) -> (Place, Record) {
