@@ -96,7 +96,7 @@ impl PrivateOvs {
         assert!(tool.unwrap().success(), "ovsdb-tool create");
         let remote = format!("--remote=punix:{}", dir.path().join("db.sock").display());
         let database = daemon(dir.path(), "ovsdb-server", &[&file.display().to_string(), &remote]);
-        await_path(&dir.path().join("db.sock"));
+        drop(connect(&dir.path().join("db.sock")));
         let mut ovs = Self { dir, datapath, database, daemon: None, ports: BTreeMap::new(), barrier: None };
         ovs.vsctl(&["--no-wait", "init"]);
         ovs.start_daemon();
@@ -113,7 +113,7 @@ impl PrivateOvs {
         let control = self.dir.path().join("ovs-vswitchd.ctl");
         let _ = std::fs::remove_file(&control);
         self.daemon = Some(daemon(self.dir.path(), "ovs-vswitchd", &[&[database.as_str()], dummy].concat()));
-        await_path(&control);
+        drop(connect(&control));
         if self.datapath == Datapath::Dummy && self.barrier.is_none() {
             // Nothing is cached, so that every frame is translated anew: one that meets a cached flow
             // sees a station's move only at the next revalidation.
@@ -285,17 +285,13 @@ fn daemon(dir: &Path, program: &str, arguments: &[&str]) -> Child {
         .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
-fn await_path(path: &Path) {
-    for _ in 0..500 {
-        if path.exists() {
-            return;
-        }
-        sleep(Duration::from_millis(10));
-    }
-    panic!("{} did not appear", path.display());
-}
-
+/// Connects as soon as somebody listens: a socket has a name a moment before that.
 fn connect(path: &Path) -> UnixStream {
-    await_path(path);
-    UnixStream::connect(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    for _ in 0..1000 {
+        match UnixStream::connect(path) {
+            Ok(stream) => return stream,
+            Err(_) => sleep(Duration::from_millis(10)),
+        }
+    }
+    panic!("{}: nobody listens", path.display());
 }
