@@ -146,6 +146,7 @@ pub struct Sight {
 }
 
 impl Sight {
+    #[cfg(feature = "alloc")]
     pub(crate) const ABSENT: Self = Self { alive: false, doubt: false, place: 0, record: Record::FREE };
 
     /// The entry, if it is alive.

@@ -1,32 +1,4 @@
 //! The strict detector's probe: an RLDP long frame that says where, when and by whom it was sent.
-//!
-//! | offset | length | field | value |
-//! |---|---|---|---|
-//! | 0 | 6 | destination | `FF:FF:FF:FF:FF:FF` |
-//! | 6 | 6 | source | the sender |
-//! | 12 | 2 | EtherType | `88 99` |
-//! | 14 | 1 | protocol | `23`, RLDP |
-//! | 15 | 1 | format | `81`: version 1; the top bit keeps the frame out of the short form |
-//! | 16 | 1 | stake | low two bits: 0 listens, 1 waits, 2 claims, 3 presses ([`Stake`]); others 0, ignored |
-//! | 17 | 4 | sequence | big-endian, one more with every round, wraps |
-//! | 21 | 6 | RLDP magic | the sender's address again |
-//! | 27 | 1 | RLDP port | low byte of the port |
-//! | 28 | 4 | own magic | `4C 4F 4F 50`, "LOOP" |
-//! | 32 | 2 | port | the sender's port that this copy left, big-endian |
-//! | 34 | 2 | VLAN | 1..=4094, big-endian; 0 if the sender named none |
-//! | 36 | 8 | nonce | differs from boot to boot, big-endian |
-//! | 44 | 2 | priority | of the sender, big-endian; the lower acts first |
-//! | 46 | 6 | reserved | 0, ignored |
-//! | 52 | 8 | tag | SipHash-2-4 of the 38 bytes 14..52, big-endian; 0 without a key |
-//!
-//! Sixty bytes, the shortest frame. VLAN tags shift every offset from 12 on by four and are not
-//! under the tag, since switches rewrite them.
-//!
-//! **Why this form.** RLDP hardware compares the magic with its own (the address unless configured
-//! otherwise), so ours is another switch's probe there and is flooded; tcpdump and Wireshark name
-//! it RLDP; [`Probe::Rldp`] reads it. The classic form has no room that chips are known to leave
-//! alone: RTL8306E takes its bytes 16 and 17 for a TTL. Another EtherType would be no better
-//! forwarded and would be one more number to know.
 
 use macaddr::MacAddr6;
 use vlan_table::{PortId, VlanId};
@@ -38,7 +10,35 @@ use crate::{Frame, FrameView, Message, Probe};
 /// Key of a probe's tag; all switches of a network may share it or each have its own.
 pub type ProbeKey = [u8; 16];
 
-/// What a strict probe says; the layout is in the [module docs](self).
+/// What a strict probe says.
+///
+/// | offset | length | field | value |
+/// |---|---|---|---|
+/// | 0 | 6 | destination | `FF:FF:FF:FF:FF:FF` |
+/// | 6 | 6 | source | the sender |
+/// | 12 | 2 | EtherType | `88 99` |
+/// | 14 | 1 | protocol | `23`, RLDP |
+/// | 15 | 1 | format | `81`: version 1; the top bit keeps the frame out of the short form |
+/// | 16 | 1 | stake | low two bits: 0 listens, 1 waits, 2 claims, 3 presses ([`Stake`]); others 0, ignored |
+/// | 17 | 4 | sequence | big-endian, one more with every round, wraps |
+/// | 21 | 6 | RLDP magic | the sender's address again |
+/// | 27 | 1 | RLDP port | low byte of the port |
+/// | 28 | 4 | own magic | `4C 4F 4F 50`, "LOOP" |
+/// | 32 | 2 | port | the sender's port that this copy left, big-endian |
+/// | 34 | 2 | VLAN | 1..=4094, big-endian; 0 if the sender named none |
+/// | 36 | 8 | nonce | differs from boot to boot, big-endian |
+/// | 44 | 2 | priority | of the sender, big-endian; the lower acts first |
+/// | 46 | 6 | reserved | 0, ignored |
+/// | 52 | 8 | tag | SipHash-2-4 of the 38 bytes 14..52, big-endian; 0 without a key |
+///
+/// Sixty bytes, the shortest frame. VLAN tags shift every offset from 12 on by four and are not
+/// under the tag, since switches rewrite them.
+///
+/// **Why this form.** RLDP hardware compares the magic with its own (the address unless configured
+/// otherwise), so ours is another switch's probe there and is flooded; tcpdump and Wireshark name
+/// it RLDP; [`Probe::Rldp`] reads it. The classic form has no room that chips are known to leave
+/// alone: RTL8306E takes its bytes 16 and 17 for a TTL. Another EtherType would be no better
+/// forwarded and would be one more number to know.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct StrictProbe {
     /// The sender.
