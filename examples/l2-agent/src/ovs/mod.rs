@@ -7,7 +7,7 @@ mod transact;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -18,15 +18,20 @@ use crate::flow::Flow;
 use crate::observed::Observed;
 use crate::plan::Op;
 
+/// How long flows are taken to be what they were. Reading 5,000 takes Open vSwitch about 30 ms.
+const REREAD: Duration = Duration::from_secs(5);
+
 /// An Open vSwitch on this machine.
 ///
 /// Ports and bridges are a replica that the database keeps up to date; flows are read when a
-/// bridge is first seen, and after anything that leaves them in doubt.
+/// bridge is first seen, after anything that leaves them in doubt, and every five seconds.
 #[derive(Debug)]
 pub struct OpenVSwitch {
     database: Database,
     run_dir: PathBuf,
     flows: BTreeMap<String, BTreeSet<Flow>>,
+    /// When the flows were read last.
+    read: Instant,
     new_bridge_options: Vec<(String, String)>,
 }
 
@@ -44,7 +49,13 @@ impl OpenVSwitch {
             )
         })?;
         let run_dir = socket.parent().map(Path::to_path_buf).unwrap_or_default();
-        Ok(Self { database, run_dir, flows: BTreeMap::new(), new_bridge_options: Vec::new() })
+        Ok(Self {
+            database,
+            run_dir,
+            flows: BTreeMap::new(),
+            read: Instant::now(),
+            new_bridge_options: Vec::new(),
+        })
     }
 
     /// Sets a column of the bridges that the agent makes, such as `datapath_type` to `netdev`.
@@ -57,6 +68,7 @@ impl OpenVSwitch {
     /// Forgets what is known about flows, so that the next look reads them all.
     pub fn doubt_flows(&mut self) {
         self.flows.clear();
+        self.read = Instant::now();
     }
 
     /// Adds an internal port with marks in `external_ids`, in the dead VLAN. One that exists is
@@ -107,6 +119,10 @@ impl OpenVSwitch {
 impl Backend for OpenVSwitch {
     fn observe(&mut self) -> anyhow::Result<Observed> {
         self.database.receive(Duration::ZERO)?;
+        // A daemon that was restarted has lost its flows, and the database does not tell.
+        if self.read.elapsed() >= REREAD {
+            self.doubt_flows();
+        }
         let mut observed = self.database.replica.observe();
         self.flows.retain(|bridge, _| observed.bridges.contains_key(bridge));
         for (name, bridge) in &mut observed.bridges {
