@@ -1,0 +1,12 @@
+//! Security-group state from servers to agents over a message bus, and from Neutron.
+#![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "a program lives in std")]
+
+pub mod agent;
+pub mod backoff;
+pub mod cloud;
+pub mod demo;
+pub mod hub;
+pub mod input;
+pub mod rabbit;
+pub mod server;
+pub mod transport;

@@ -1,0 +1,35 @@
+//! Servers and agents around a RabbitMQ that the test starts.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
+
+mod common;
+
+use common::{cloud, group, member, port, rabbit, watched};
+use sg_bus::server;
+use sg_bus::transport::{Transport, amqp::Amqp};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_and_a_delta_reach_two_agents_through_rabbitmq() {
+    let Some(rabbit) = rabbit().await else { return };
+    let transport = Amqp::new(&rabbit.uri()).unwrap();
+    let (server, _task) = server::start(cloud(1, 4, 2), transport.serve().await.unwrap());
+    let mut even = watched(&transport, "even", vec![port(0), port(2)]).await;
+    let mut odd = watched(&transport, "odd", vec![port(1)]).await;
+
+    let known = server.with(|server| (server.info_for([port(0), port(2)]), server.info_for([port(1)])));
+    let (of_even, of_odd) = known.await.unwrap();
+    even.reaches(&of_even).await;
+    odd.reaches(&of_odd).await;
+
+    let changed = server.with(|server| {
+        server.add_member(group(0), member(0xFF));
+        server.add_member(group(1), member(0xFE));
+        (server.info_for([port(0), port(2)]), server.info_for([port(1)]), server.counters().heals)
+    });
+    let (of_even, of_odd, heals) = changed.await.unwrap();
+    even.reaches(&of_even).await;
+    odd.reaches(&of_odd).await;
+    let counters = server.with(|server| server.counters()).await.unwrap();
+    assert_eq!((counters.heals, counters.deltas), (heals, 2), "the changes came as deltas");
+    even.applied_nothing_twice();
+    odd.applied_nothing_twice();
+}
