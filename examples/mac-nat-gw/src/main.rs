@@ -195,6 +195,7 @@ fn export(plane: PlaneName, settings: &Settings) -> Result<()> {
             Support::Yes => {}
             Support::Limited(how) => text += &format!("# {ability:?}: {how}\n"),
             Support::No => text += &format!("# {ability:?}: no\n"),
+            Support::Leaks(how) => text += &format!("# {ability:?}: no, inside MACs get out: {how}\n"),
         }
     }
     print(&(text + &rules.text))

@@ -1,5 +1,10 @@
-//! `ebtables`: IPv4 and ARP by rewriting addresses of frames; no payloads, so no IPv6.
+//! `ebtables`: IPv4 and ARP by rewriting addresses of frames; no payloads, so no IPv6. What names an
+//! inside MAC where it cannot be rewritten is dropped.
 
+use alloc::collections::BTreeSet;
+
+use alloc::format;
+use alloc::string::String;
 use core::net::IpAddr;
 
 use super::{Ability, ExportError, Interfaces, Rules, line};
@@ -12,6 +17,11 @@ pub(super) fn rules(config: &Config, interfaces: &Interfaces) -> Result<Rules, E
     let text = &mut rules.text;
     line!(text, "ebtables -t nat -N macnat-in -P RETURN");
     line!(text, "ebtables -t nat -N macnat-out -P RETURN");
+    // An announcement sent as a reply names its sender a second time, as the target.
+    let inside: BTreeSet<_> = config.bindings.iter().map(|binding| binding.inside.into_array()).collect();
+    for inside in inside.into_iter().map(|inside| LowerCase(inside.into())) {
+        line!(text, "ebtables -t nat -A macnat-out -p ARP --arp-mac-dst {inside} -j DROP");
+    }
     let mut left_out = Rules::default();
     for binding in &config.bindings {
         let (net, inside, wire) = (binding.net, LowerCase(binding.inside), LowerCase(binding.wire));
@@ -32,13 +42,21 @@ pub(super) fn rules(config: &Config, interfaces: &Interfaces) -> Result<Rules, E
             );
         }
         if config.mode == Mode::Vmac {
-            line!(text, "ebtables -t nat -A macnat-out -s {inside} -j snat --to-source {wire} --snat-arp");
+            snat(text, &format!("-s {inside} "), &wire);
         }
     }
     // What no rule has translated leaves with the host's MAC, whoever sent it.
-    line!(text, "ebtables -t nat -A macnat-out -j snat --to-source {host} --snat-arp");
+    snat(text, "", &host);
+    // IPv6, RARP and everything else name MACs in places that no rule reaches.
+    line!(text, "ebtables -t nat -A macnat-out ! -s {host} -j DROP");
     line!(text, "ebtables -t nat -A PREROUTING -i {uplink} -j macnat-in");
     line!(text, "ebtables -t nat -A POSTROUTING -o {uplink} -j macnat-out");
     rules.left_out = left_out.left_out;
     Ok(rules)
+}
+
+/// The translation of frames from a machine, or from anybody.
+fn snat(text: &mut String, from: &str, wire: &LowerCase) {
+    line!(text, "ebtables -t nat -A macnat-out -p IPv4 {from}-j snat --to-source {wire}");
+    line!(text, "ebtables -t nat -A macnat-out -p ARP {from}-j snat --to-source {wire} --snat-arp");
 }

@@ -1,5 +1,8 @@
-//! What each data plane can do. Every entry was run: against a provider's port that drops foreign
-//! MACs, with Linux 6.18, nftables 1.0.6, ebtables 1.8.9 and Open vSwitch 3.1.0.
+//! What each data plane can do. Every entry was run: between a provider's port that drops foreign
+//! MACs and machines, with Linux 6.18, nftables 1.0.6, ebtables 1.8.9 and Open vSwitch 3.1.0
+//! (`examples/mac-nat-gw/tests/data_planes`).
+
+use core::fmt;
 
 use super::DataPlane;
 
@@ -13,6 +16,9 @@ pub enum Ability {
     AnnouncementTarget,
     /// IPv6 neighbour solicitations and advertisements.
     NeighbourDiscovery,
+    /// Nothing of neighbour discovery that is broken, fragmented or names a MAC twice gets out with an
+    /// inside MAC.
+    MalformedNd,
     /// Link-layer options in router solicitations, advertisements and redirects.
     RouterOptions,
     /// DHCPv4 clients.
@@ -27,6 +33,8 @@ pub enum Ability {
     Learning,
     /// A frame for an address whose owner has not spoken yet.
     SilentOwner,
+    /// A wire MAC for every machine ([`Mode::Vmac`](crate::Mode::Vmac)).
+    Vmac,
     /// One machine with several wire MACs.
     SeveralWires,
     /// Dropping everything that is not understood.
@@ -40,52 +48,80 @@ pub enum Support {
     Yes,
     /// It can, but.
     Limited(&'static str),
-    /// It cannot.
+    /// It cannot: such frames are dropped, or their answers do not come back.
     No,
+    /// It cannot, and inside MACs get out.
+    Leaks(&'static str),
 }
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Ipv4,
         Self::AnnouncementTarget,
         Self::NeighbourDiscovery,
         Self::RouterOptions,
+        Self::MalformedNd,
         Self::Dhcp,
         Self::ConflictDetection,
         Self::Vlan,
         Self::TwoVlans,
         Self::Learning,
         Self::SilentOwner,
+        Self::Vmac,
         Self::SeveralWires,
         Self::DropsTheRest,
     ];
 }
 
+/// In words, such as `IPv4 and ARP`.
+impl fmt::Display for Ability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4 => "IPv4 and ARP both ways",
+            Self::AnnouncementTarget => "ARP announcements sent as replies",
+            Self::NeighbourDiscovery => "IPv6 neighbour discovery",
+            Self::RouterOptions => "MACs in router messages",
+            Self::MalformedNd => "nothing slips through in malformed or fragmented discovery",
+            Self::Dhcp => "DHCPv4 clients",
+            Self::ConflictDetection => "IPv4 address conflict detection",
+            Self::Vlan => "one VLAN tag",
+            Self::TwoVlans => "two VLAN tags",
+            Self::Learning => "learning, moves, expiry",
+            Self::SilentOwner => "machines that have not spoken",
+            Self::Vmac => "a wire MAC per machine",
+            Self::SeveralWires => "several wire MACs on one machine",
+            Self::DropsTheRest => "other protocols stay inside",
+        })
+    }
+}
+
 impl DataPlane {
     /// Whether this data plane, with the rules that [`export`](Self::export) writes, can do something.
     pub const fn support(self, ability: Ability) -> Support {
-        use Support::{Limited, No, Yes};
+        use Support::{Leaks, Limited, No, Yes};
         match (self, ability) {
             (_, Ability::Ipv4) => Yes,
-            (Self::Ebtables, Ability::Vlan) => Limited("outwards only"),
-            (Self::Ebtables, Ability::DropsTheRest) => Limited("RARP leaks the inside MAC"),
+            (Self::Ebtables | Self::Nftables | Self::OpenFlow, Ability::SilentOwner) => {
+                Limited("only with a binding: nobody asks inside")
+            }
+
+            (Self::Ebtables, Ability::Vmac | Ability::MalformedNd | Ability::DropsTheRest) => Yes,
             (Self::Ebtables, _) => No,
 
-            (Self::Nftables, Ability::AnnouncementTarget | Ability::SeveralWires) => Yes,
+            (Self::Nftables, Ability::AnnouncementTarget | Ability::Vmac | Ability::SeveralWires) => Yes,
+            (Self::Nftables, Ability::MalformedNd | Ability::DropsTheRest) => Yes,
             (Self::Nftables, Ability::ConflictDetection) => Limited("for ten seconds after a probe"),
             (Self::Nftables, Ability::Dhcp) => Limited("the UDP checksum is cleared, not corrected"),
-            (Self::Nftables, Ability::Vlan) => Limited("IPv4 only: ARP matches see the outer tag"),
-            (Self::Nftables, Ability::DropsTheRest) => Yes,
             (Self::Nftables, _) => No,
 
             (Self::OpenFlow, Ability::Learning | Ability::ConflictDetection) => No,
-            (
-                Self::OpenFlow | Self::OpenFlowLearn,
-                Ability::RouterOptions | Ability::Dhcp | Ability::TwoVlans,
-            ) => No,
-            (Self::OpenFlow, Ability::SilentOwner) => Yes,
-            (Self::OpenFlowLearn, Ability::SilentOwner) => No,
+            (Self::OpenFlowLearn, Ability::Learning) => Limited(
+                "half a second late, since learning and the datapath's cache are reconciled that often",
+            ),
+            (Self::OpenFlowLearn, Ability::SilentOwner | Ability::Vmac | Ability::SeveralWires) => No,
+            (_, Ability::RouterOptions | Ability::Dhcp | Ability::TwoVlans) => No,
+            (_, Ability::MalformedNd) => Leaks("only the first copy of an option is rewritten"),
             (Self::OpenFlow | Self::OpenFlowLearn, _) => Yes,
         }
     }

@@ -94,8 +94,8 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     (header, damage, prop::option::weighted(0.2, any::<prop::sample::Index>())).prop_map(
         |((dst, mut src, tags, (ether_type, payload)), (honest, damage), cut)| {
             // Most frames have the sender that their ARP header names.
-            if ether_type == ARP && honest > 30 {
-                src.copy_from_slice(&payload[8..14]);
+            if let (ARP, true, Some(sha)) = (ether_type, honest > 30, payload.get(8..14)) {
+                src.copy_from_slice(sha);
             }
             let mut frame = eth(dst, src, &tags, ether_type, &payload);
             if let Some((at, value)) = damage {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::sched::CloneFlags;
 use pcap_file::pcap::PcapReader;
 
 /// The NIC's own MAC.
@@ -168,9 +169,15 @@ impl Lab {
 
     /// Records what is on the provider's wire until [`Capture::frames`].
     pub(crate) fn capture(&self) -> Capture {
-        let path = self.directory.path().join("wire.pcap");
-        let arguments = ["tcpdump", "-Z", "root", "--immediate-mode", "-i", "r0", "-U", "-w"];
-        let child = self.command("router", &arguments).arg(&path).stderr(Stdio::null()).spawn().unwrap();
+        self.capture_at("router", "r0")
+    }
+
+    /// Records what an interface sends and receives.
+    pub(crate) fn capture_at(&self, namespace: &str, interface: &str) -> Capture {
+        let path = self.directory.path().join(format!("{namespace}.pcap"));
+        let arguments =
+            ["tcpdump", "-Z", "root", "--immediate-mode", "-B", "8192", "-i", interface, "-U", "-w"];
+        let child = self.command(namespace, &arguments).arg(&path).stderr(Stdio::null()).spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);
         while !path.exists() && Instant::now() < deadline {
             sleep(Duration::from_millis(20));
@@ -195,6 +202,24 @@ impl Lab {
         let words: Vec<&str> = command.split_whitespace().collect();
         let child = self.command(namespace, &words).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.children.push(child.unwrap());
+    }
+
+    /// Runs in the background until the result is dropped.
+    pub(crate) fn background(&self, namespace: &str, command: &str) -> Background {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let child = self.command(namespace, &words).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Background(child.unwrap())
+    }
+
+    /// Does something as a process of the namespace: its sockets and children stay there.
+    pub(crate) fn within<T: Send>(&self, namespace: &str, action: impl FnOnce() -> T + Send) -> T {
+        let path = Path::new("/run/netns").join(self.namespace(namespace));
+        let enter_and_act = || {
+            nix::sched::setns(std::fs::File::open(path).unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
+            action()
+        };
+        // The thread ends, so no other code ever runs in there.
+        std::thread::scope(|scope| scope.spawn(enter_and_act).join().unwrap())
     }
 
     pub(crate) fn ping(&self, from: &str, to: &str) {
@@ -259,11 +284,34 @@ impl Capture {
         let _ = self.child.wait();
         read(&self.path)
     }
+
+    /// The frames up to now.
+    pub(crate) fn so_far(&self) -> Vec<Vec<u8>> {
+        read(&self.path)
+    }
 }
 
+impl Drop for Capture {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A process that is killed when this is dropped.
+pub(crate) struct Background(Child);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// All whole frames: the last may still be being written.
 fn read(path: &Path) -> Vec<Vec<u8>> {
     let mut reader = PcapReader::new(std::fs::File::open(path).unwrap()).unwrap();
-    std::iter::from_fn(|| reader.next_raw_packet().map(|packet| packet.unwrap().data.into_owned())).collect()
+    std::iter::from_fn(|| Some(reader.next_raw_packet()?.ok()?.data.into_owned())).collect()
 }
 
 /// Frames that carry the MAC anywhere.

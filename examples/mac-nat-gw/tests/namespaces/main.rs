@@ -7,6 +7,7 @@
     reason = "tests may panic, helpers too"
 )]
 
+#[allow(dead_code, reason = "`data_planes` uses it too")]
 mod lab;
 
 use lab::*;
