@@ -1,6 +1,8 @@
 //! Would this packet pass, and by which rule?
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use macaddr::MacAddr6;
 
 use crate::{
     Device, Direction, Family, Info, IpSpec, Member, MemberSet, Protocol, Rule, Uuid, info::provider_rules,
@@ -28,8 +30,13 @@ pub enum Verdict {
     UnknownDevice,
     /// `port_security_enabled` is false: everything passes.
     Unfiltered,
-    /// Neighbour discovery and multicast listener queries (ICMPv6 130, 135, 136) always come in.
+    /// Neighbour discovery and multicast listener queries (ICMPv6 130, 135, 136) always come in, and
+    /// all ICMPv6 but Router Advertisements (134) always goes out.
     Discovery,
+    /// What a DHCP client asks (UDP 68 to 67, on IPv6 546 to 547) always goes out.
+    DhcpClient,
+    /// Router Advertisements and what a DHCP server says never go out, whatever the rules say.
+    Forbidden,
     /// Passes by this rule.
     Allowed(Rule),
     /// No rule lets it pass.
@@ -37,9 +44,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// True unless [`Verdict::Denied`].
+    /// True unless [`Verdict::Denied`] or [`Verdict::Forbidden`].
     pub const fn passes(&self) -> bool {
-        !matches!(self, Self::Denied)
+        !matches!(self, Self::Denied | Self::Forbidden)
     }
 }
 
@@ -60,11 +67,47 @@ impl Packet {
         }
     }
 
-    pub(crate) fn is_discovery(&self) -> bool {
-        self.direction == Direction::Ingress
-            && self.family() == Family::V6
-            && self.protocol == 58
-            && matches!(self.ports, Some((130 | 135 | 136, _)))
+    /// What is decided before any rule is asked (`_accept_inbound_icmpv6`, `_spoofing_rule` and
+    /// `_drop_dhcp_rule` of Neutron's iptables driver).
+    pub(crate) const fn fixed_verdict(&self) -> Option<Verdict> {
+        let (family, ports) = (self.family(), self.ports);
+        match (self.direction, family, self.protocol, ports) {
+            (Direction::Ingress, Family::V6, 58, Some((130 | 135 | 136, _))) => Some(Verdict::Discovery),
+            (Direction::Egress, Family::V6, 58, Some((134, _))) => Some(Verdict::Forbidden),
+            (Direction::Egress, Family::V6, 58, _) => Some(Verdict::Discovery),
+            (Direction::Egress, Family::V4, 17, Some((68, 67)))
+            | (Direction::Egress, Family::V6, 17, Some((546, 547))) => Some(Verdict::DhcpClient),
+            (Direction::Egress, Family::V4, 17, Some((67, 68)))
+            | (Direction::Egress, Family::V6, 17, Some((547, 546))) => Some(Verdict::Forbidden),
+            _ => None,
+        }
+    }
+
+    /// True for what a port without an address may send: a DHCP client's broadcast, and the ICMPv6
+    /// of duplicate address detection (131, 135, 143) from the unspecified address.
+    const fn is_from_nowhere(&self) -> bool {
+        match (self.source, self.destination, self.protocol, self.ports) {
+            (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::BROADCAST), 17, Some((68, 67))) => true,
+            (IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V6(to), 58, Some((131 | 135 | 143, _))) => {
+                to.octets()[0] == 0xFF && to.octets()[1] == 2
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Device {
+    /// True if the anti-spoof check lets the device send `packet` with this source MAC: it is one of
+    /// the pairs of [`anti_spoof`](crate::anti_spoof), or what a port without an address may send.
+    /// What comes in is not checked. O(addresses and pairs), allocates.
+    pub fn may_send(&self, mac: MacAddr6, packet: &Packet) -> bool {
+        if !self.is_filtered() || packet.direction == Direction::Ingress || packet.is_from_nowhere() {
+            return true;
+        }
+        let (v4, v6) = crate::anti_spoof(self);
+        let pairs = if packet.source.is_ipv4() { v4 } else { v6 };
+        let is_source = |spec: IpSpec| spec.net().contains(&packet.source);
+        pairs.iter().any(|(pair, address)| *pair == mac && address.is_none_or(is_source))
     }
 }
 
@@ -96,8 +139,8 @@ impl Rule {
 }
 
 impl Info {
-    /// Would `packet` pass the filter of `device`? Anti-spoof checks, which need the Ethernet header,
-    /// and connection tracking are apart. O(rules + log members).
+    /// Would `packet` pass the filter of `device`? The anti-spoof check, which needs the Ethernet header,
+    /// is [`Device::may_send`]; connection tracking is the caller's. O(rules + log members).
     pub fn check(&self, device: Uuid, packet: &Packet) -> Verdict {
         let Ok(at) = self.devices.binary_search_by_key(&device, |device| device.id) else {
             return Verdict::UnknownDevice;
@@ -106,8 +149,8 @@ impl Info {
         if !device.is_filtered() {
             return Verdict::Unfiltered;
         }
-        if packet.is_discovery() {
-            return Verdict::Discovery;
+        if let Some(verdict) = packet.fixed_verdict() {
+            return verdict;
         }
         let is_member = |id| self.member_set(id).is_some_and(|set| is_far_end(set, device, packet.far()));
         let groups = device.groups.iter().filter_map(|id| self.group(*id));

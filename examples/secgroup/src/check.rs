@@ -1,17 +1,18 @@
 //! Would this packet pass the filter of that device, and by which rule?
 
 use std::{
-    borrow::Cow,
-    fmt::Write,
     net::{IpAddr, SocketAddr},
     path::Path,
     str::FromStr,
 };
 
 use anyhow::{Context, Result};
-use secgroup_rpc::{Device, Direction, Info, Message, Packet, PortRange, Protocol, Remote, Rule, Verdict};
+use secgroup_rpc::{Direction, Packet, Protocol, Verdict, macaddr::MacAddr6};
 
-use crate::files::{self, BadInput};
+use crate::{
+    files::{self, BadInput},
+    reply::{find, info_of, rule_text},
+};
 
 /// A packet as typed: `ingress tcp 10.0.3.14:40000 10.0.1.145:22`, `egress icmp 10.0.1.145 10.0.3.14 8/0`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,81 +75,36 @@ fn type_and_code(text: &str) -> Result<(u16, u16), String> {
 }
 
 /// Says whether `packet` passes the filter of `device` (an id or an interface name) and returns that.
-pub fn check(input: &Path, device: &str, packet: &Packet) -> Result<bool> {
+///
+/// `mac` is the source MAC of what goes out; without it the port's own.
+pub fn check(input: &Path, device: &str, mac: Option<MacAddr6>, packet: &Packet) -> Result<bool> {
     let message = files::read(input)?.message;
-    let info = info_of(&message)?;
-    let id = find(&info, device)
-        .ok_or_else(|| {
-            BadInput(format!(
-                "no device {device}: see its {} devices with secgroup decode",
-                info.devices.len()
-            ))
-        })?
-        .id;
-    let verdict = info.check(id, packet);
-    files::write(Path::new("-"), (describe(&verdict) + "\n").as_bytes()).context("cannot say the verdict")?;
-    Ok(verdict.passes())
-}
-
-/// The message as a compact reply.
-fn info_of(message: &Message) -> Result<Cow<'_, Info>> {
-    match message.payload() {
-        Some(Message::Info(info)) => Ok(Cow::Borrowed(info)),
-        Some(Message::Legacy(legacy)) => {
-            let compact = legacy.compact().ok_or_else(|| {
-                BadInput("devices of this legacy reply saw different members: ask for one device".into())
-            })?;
-            Ok(Cow::Owned(compact))
-        }
-        other => {
-            let kind = other.map_or("an empty envelope", Message::kind);
-            Err(BadInput(format!("no filter in {kind}: check takes a reply of either call")).into())
-        }
-    }
-}
-
-fn find<'a>(info: &'a Info, name: &str) -> Option<&'a Device> {
-    let id = name.parse().ok();
-    info.devices.iter().find(|device| Some(device.id) == id || device.name.as_deref() == Some(name))
+    let info = info_of(&message, "check")?;
+    let device = find(&info, device).ok_or_else(|| {
+        let count = info.devices.len();
+        BadInput(format!("no device {device}: see its {count} devices with secgroup decode"))
+    })?;
+    let mac = mac.unwrap_or(device.mac);
+    let (text, passes) = if device.may_send(mac, packet) {
+        let verdict = info.check(device.id, packet);
+        (describe(&verdict), verdict.passes())
+    } else {
+        let mac = mac.to_string().to_lowercase();
+        (format!("denied: {} with {mac} is no source of this port", packet.source), false)
+    };
+    files::write(Path::new("-"), (text + "\n").as_bytes()).context("cannot say the verdict")?;
+    Ok(passes)
 }
 
 fn describe(verdict: &Verdict) -> String {
     match verdict {
         Verdict::UnknownDevice => "passes: trusted, the message does not have the device".into(),
         Verdict::Unfiltered => "passes: port security is off".into(),
-        Verdict::Discovery => "passes: neighbour discovery always comes in".into(),
+        Verdict::Discovery => "passes: neighbour discovery always does".into(),
+        Verdict::DhcpClient => "passes: a DHCP client may always ask".into(),
+        Verdict::Forbidden => "denied: only routers and DHCP servers send this".into(),
         Verdict::Allowed(rule) => format!("passes: {}", rule_text(rule)),
         Verdict::Denied => "denied: no rule lets it pass".into(),
-    }
-}
-
-/// A rule in one line, such as `ingress IPv4 tcp port 22..22 from 10.0.0.0/8`.
-fn rule_text(rule: &Rule) -> String {
-    let mut text = format!("{} {}", rule.direction.name(), rule.family.name());
-    // Writing to a `String` cannot fail.
-    if let Some(protocol) = rule.protocol {
-        let _ = write!(text, " {protocol}");
-    }
-    let icmp = rule.protocol.is_some_and(Protocol::is_icmp);
-    let mut range = |name: &str, range: PortRange| {
-        let end = |end: Option<u16>| end.map_or_else(|| "any".to_owned(), |end| end.to_string());
-        if range != PortRange::ANY {
-            let between = if icmp { "/" } else { ".." };
-            let _ = write!(text, " {name} {}{between}{}", end(range.min), end(range.max));
-        }
-    };
-    range(if icmp { "type" } else { "port" }, rule.ports);
-    range(if icmp { "type" } else { "source port" }, rule.source_ports);
-    for (word, net) in [("from", rule.source), ("to", rule.destination)] {
-        if let Some(net) = net {
-            let _ = write!(text, " {word} {net}");
-        }
-    }
-    let word = if rule.direction == Direction::Ingress { "from" } else { "to" };
-    match rule.remote {
-        Some(Remote::Group(id)) => text + &format!(" {word} group {id}"),
-        Some(Remote::AddressGroup(id)) => text + &format!(" {word} address group {id}"),
-        None => text,
     }
 }
 

@@ -6,4 +6,6 @@
 pub mod bench;
 pub mod check;
 pub mod commands;
+pub mod diff;
 pub mod files;
+mod reply;

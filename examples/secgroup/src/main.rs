@@ -16,8 +16,9 @@ use secgroup::{
     bench,
     check::{self, PacketText},
     commands::{self, Profile},
-    files,
+    diff, files,
 };
+use secgroup_rpc::macaddr::MacAddr6;
 
 /// Encode, decode, expand, inspect and measure Neutron security-group messages.
 ///
@@ -36,11 +37,12 @@ Examples:
   secgroup decode reply.sg -o reply.json
   secgroup expand reply.sg -o rules.json
   secgroup check reply.sg tap3d6350f0-40 'ingress tcp 10.0.3.14:40000 10.0.1.145:22'
+  secgroup diff monday.json tuesday.sg
   secgroup bench --request host --plot growth.svg
   curl -s http://controller/reply.json | secgroup inspect -
 
 Exit code: 0 done, 1 a file could not be read or written, 2 bad input or usage,
-3 check: the packet would not pass.";
+3 check: the packet would not pass. As with diff(1), diff says 0 equal, 1 different, 2 trouble.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -94,7 +96,12 @@ enum Command {
         /// `ingress|egress PROTOCOL SOURCE DESTINATION`, with `:PORT` or a final ICMP `TYPE/CODE`.
         #[arg(value_name = "PACKET")]
         packet: PacketText,
+        /// Source MAC of a packet that goes out; without it the port's own.
+        #[arg(long, value_name = "MAC")]
+        mac: Option<MacAddr6>,
     },
+    /// Say what changed from one reply to another, and what telling an agent would cost.
+    Diff(diff::Options),
     /// Measure both Neutron calls and the compact form over the number of ports.
     Bench(bench::Options),
 }
@@ -105,9 +112,20 @@ fn main() -> ExitCode {
         Command::Decode { input, output } => commands::decode(&input, &output),
         Command::Expand { input, output } => commands::expand(&input, &output),
         Command::Inspect { input, json } => commands::inspect(&input, json),
-        Command::Check { input, device, packet } => match check::check(&input, &device, &packet.0) {
-            Ok(false) => return ExitCode::from(3),
-            checked => checked.map(drop),
+        Command::Check { input, device, packet, mac } => {
+            match check::check(&input, &device, mac, &packet.0) {
+                Ok(false) => return ExitCode::from(3),
+                checked => checked.map(drop),
+            }
+        }
+        Command::Diff(options) => match diff::diff(&options) {
+            Ok(true) => return ExitCode::from(1),
+            Ok(false) => Ok(()),
+            // 1 is taken: whatever goes wrong here is 2.
+            Err(error) => {
+                eprintln!("secgroup: {error:#}");
+                return ExitCode::from(2);
+            }
         },
         Command::Bench(options) => bench::bench(&options),
     };

@@ -130,6 +130,67 @@ fn check_names_the_rule_or_says_no() {
 }
 
 #[test]
+fn check_knows_what_a_port_may_send_at_all() {
+    let device = "6cad4a26-8d11-4ece-8738-f7d93d9c1724";
+    let check = |packet: &str, mac: &[&str]| {
+        let sample = sample();
+        let args = [&["check", sample.to_str().unwrap(), device, packet][..], mac].concat();
+        let done = secgroup(&args, b"");
+        (done.status.code(), String::from_utf8(done.stdout).unwrap())
+    };
+    let client = "egress udp 0.0.0.0:68 255.255.255.255:67";
+    assert_eq!(check(client, &[]), (Some(0), "passes: a DHCP client may always ask\n".into()));
+    let server = "egress udp 198.51.100.7:67 198.51.100.9:68";
+    assert_eq!(check(server, &[]), (Some(3), "denied: only routers and DHCP servers send this\n".into()));
+    let packet = "egress tcp 198.51.100.7:4000 203.0.113.1:80";
+    assert_eq!(check(packet, &[]).0, Some(0));
+    let spoofed = "egress tcp 198.51.100.8:4000 203.0.113.1:80";
+    assert!(check(spoofed, &[]).1.contains("no source of this port"));
+    assert_eq!(check(packet, &["--mac", "fa:16:3e:ff:ff:ff"]).0, Some(3));
+}
+
+#[test]
+fn diff_tells_what_changed_in_any_form_and_by_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = folder.path().join("a.sg");
+    let before = sample();
+    let encode = ["encode", before.to_str().unwrap(), "-o", packed.to_str().unwrap()];
+    assert!(secgroup(&encode, b"").status.success());
+    let text = fs::read_to_string(&before).unwrap();
+    let diff = |later: &str, more: &[&str]| {
+        let args = [&["diff", packed.to_str().unwrap(), "-"][..], more].concat();
+        let done = secgroup(&args, later.as_bytes());
+        (done.status.code(), String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap())
+    };
+    let (code, out, _) = diff(&text, &[]);
+    assert_eq!((code, out.lines().next()), (Some(0), Some("equal")));
+
+    let changed = text
+        .replace("198.51.100.9", "198.51.100.19")
+        .replace("\"port_range_max\": 23", "\"port_range_max\": 24");
+    let (code, out, _) = diff(&changed, &[]);
+    assert_eq!(code, Some(1), "{out}");
+    for line in [
+        "- ingress IPv4 tcp port 22..23 from 203.0.113.5/24",
+        "+ ingress IPv4 tcp port 22..24 from 203.0.113.5/24",
+        "- 198.51.100.9",
+        "+ 198.51.100.19",
+        "bytes as a delta",
+    ] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    let (code, out, _) = diff(&changed, &["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["equal"]), (Some(1), &serde_json::Value::Bool(false)));
+    assert!(json["delta_bytes"].as_u64().unwrap() > 0);
+
+    let (code, _, errors) = diff("{\"a\": 1}", &[]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert_eq!(secgroup(&["diff", "-", "-"], b"").status.code(), Some(2));
+    assert_eq!(secgroup(&["diff", "/no/such/file", packed.to_str().unwrap()], b"").status.code(), Some(2));
+}
+
+#[test]
 fn bench_writes_a_row_per_coding_and_draws_them() {
     let folder = tempfile::tempdir().unwrap();
     let plot = folder.path().join("growth.svg");

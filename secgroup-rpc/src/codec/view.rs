@@ -157,8 +157,8 @@ impl<'a> View<'a> {
         if !device.is_filtered() {
             return Verdict::Unfiltered;
         }
-        if packet.is_discovery() {
-            return Verdict::Discovery;
+        if let Some(verdict) = packet.fixed_verdict() {
+            return verdict;
         }
         let own = device.fixed_ips().any(|address| address == packet.far());
         let matches = |rule: &Rule| {
