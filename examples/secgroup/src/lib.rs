@@ -8,4 +8,5 @@ pub mod check;
 pub mod commands;
 pub mod diff;
 pub mod files;
+pub mod render;
 mod reply;

@@ -16,7 +16,7 @@ use secgroup::{
     bench,
     check::{self, PacketText},
     commands::{self, Profile},
-    diff, files,
+    diff, files, render,
 };
 use secgroup_rpc::macaddr::MacAddr6;
 
@@ -38,6 +38,9 @@ Examples:
   secgroup expand reply.sg -o rules.json
   secgroup check reply.sg tap3d6350f0-40 'ingress tcp 10.0.3.14:40000 10.0.1.145:22'
   secgroup diff monday.json tuesday.sg
+  secgroup render nft reply.sg | nft -f -
+  secgroup render ipset reply.sg | ipset restore -exist
+  secgroup render iptables reply.sg | iptables-restore
   secgroup bench --request host --plot growth.svg
   curl -s http://controller/reply.json | secgroup inspect -
 
@@ -102,6 +105,8 @@ enum Command {
     },
     /// Say what changed from one reply to another, and what telling an agent would cost.
     Diff(diff::Options),
+    /// Write the filter as a rule set for nft, or for ipset, iptables and ip6tables.
+    Render(render::Options),
     /// Measure both Neutron calls and the compact form over the number of ports.
     Bench(bench::Options),
 }
@@ -127,6 +132,7 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         },
+        Command::Render(options) => render::render(&options),
         Command::Bench(options) => bench::bench(&options),
     };
     match result {
