@@ -85,7 +85,7 @@ impl Writer<'_, '_> {
         self.line("*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]");
         let plan = self.plan;
         for port in plan.ports.iter().filter(|port| !port.is_stateful) {
-            let from = self.from(&port.interface);
+            let from = self.sent_by(&port.interface);
             self.add("PREROUTING", &format!("{from} -j CT --notrack"));
         }
         if self.style.link == Link::Bridged {
@@ -109,7 +109,7 @@ impl Writer<'_, '_> {
             self.jumps(port);
         }
         for interface in &plan.unfiltered {
-            for at in [self.to(interface), self.from_bridged(interface)] {
+            for at in [self.toward(interface), self.forwarded_by(interface)] {
                 self.add("FORWARD", &format!("{at} -j ACCEPT"));
             }
         }
@@ -125,13 +125,13 @@ impl Writer<'_, '_> {
 
     /// From the hooks to the chains of a port.
     fn jumps(&mut self, port: &Port<'_>) {
-        let sides = [('i', self.to(&port.interface)), ('o', self.from_bridged(&port.interface))];
+        let sides = [('i', self.toward(&port.interface)), ('o', self.forwarded_by(&port.interface))];
         for (kind, at) in sides {
             self.add("FORWARD", &format!("{at} -j sg-chain"));
             let chain = self.chain(kind, port);
             self.add("sg-chain", &format!("{at} -j {chain}"));
         }
-        let (from, chain) = (self.from(&port.interface), self.chain('o', port));
+        let (from, chain) = (self.sent_by(&port.interface), self.chain('o', port));
         self.add("INPUT", &format!("{from} -j {chain}"));
     }
 
@@ -235,7 +235,7 @@ impl Writer<'_, '_> {
     }
 
     /// Matches what goes to a port.
-    fn to(&self, interface: &str) -> String {
+    fn toward(&self, interface: &str) -> String {
         match self.style.link {
             Link::Bridged => format!("-m physdev --physdev-out {interface} --physdev-is-bridged"),
             Link::Routed => format!("-o {interface}"),
@@ -243,7 +243,7 @@ impl Writer<'_, '_> {
     }
 
     /// Matches what comes from a port and goes on to another one.
-    fn from_bridged(&self, interface: &str) -> String {
+    fn forwarded_by(&self, interface: &str) -> String {
         match self.style.link {
             Link::Bridged => format!("-m physdev --physdev-in {interface} --physdev-is-bridged"),
             Link::Routed => format!("-i {interface}"),
@@ -251,7 +251,7 @@ impl Writer<'_, '_> {
     }
 
     /// Matches what comes from a port.
-    fn from(&self, interface: &str) -> String {
+    fn sent_by(&self, interface: &str) -> String {
         match self.style.link {
             Link::Bridged => format!("-m physdev --physdev-in {interface}"),
             Link::Routed => format!("-i {interface}"),
