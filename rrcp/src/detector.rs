@@ -42,10 +42,11 @@
 //! saturated loop breaks it, there is a block too many, which hears nothing and is released after
 //! [`Timing::silent_periods`].
 //!
-//! Some wait longer before they claim, and wait on while others press: a self-loop with another
-//! detector behind the port (six slots: the loop is probably that one's own, and our port would cut
-//! it off), and uplinks (24 slots, 40 with another detector behind). A loop within devices that have
-//! no detector is cut off by everyone attached to it.
+//! Some wait longer before they claim, and wait on while others in the loop's direction press: a
+//! self-loop with another detector behind the port (six slots: the loop is probably that one's own,
+//! and our port would cut it off), and uplinks (24 slots, and six more for each detector behind the
+//! uplink if the loop is there: of several on one way, the one next to the loop goes first). A loop
+//! within devices that have no detector is cut off by everyone attached to it.
 //!
 //! ## Time
 //! A [period](Timing) is a promise; rounds start [`Timing::RESERVE_SLOTS`] slots and up to a tenth

@@ -105,7 +105,7 @@ impl Timing {
     /// Slots at the end of a period that are kept for settling who acts.
     pub const RESERVE_SLOTS: u32 = 32;
     /// Most rounds that start within one fast period, whatever happens.
-    pub const ROUNDS_PER_PERIOD: u8 = 48;
+    pub const ROUNDS_PER_PERIOD: u8 = 64;
 
     /// Usable whatever the numbers: no interval is zero, and the reserve leaves half a period.
     pub(super) fn sane(self) -> Self {

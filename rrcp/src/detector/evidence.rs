@@ -26,10 +26,13 @@ const MAX_TAGS: usize = 4;
 const SLOTS_FOR_NEIGHBOURS: u32 = 6;
 /// Slots that an uplink waits, in which any other detector on the loop finds a better cut.
 const SLOTS_FOR_UPLINKS: u32 = 24;
-/// The same if there is another detector behind the uplink.
-const SLOTS_FOR_NEIGHBOURED_UPLINKS: u32 = 40;
-/// Patience is extended while others press, up to so many times itself.
-const MAX_PATIENCE: u32 = 2;
+/// Slots that an uplink waits longer for each detector in the loop's direction: whoever is nearer to
+/// the loop has fewer of them, and goes first.
+const SLOTS_FOR_EACH_BEHIND: u32 = 6;
+/// Detectors that are waited for so.
+const MOST_BEHIND: u32 = 5;
+/// Patience is extended while others press, up to twice itself and so many slots.
+const MAX_PATIENCE: u32 = 72;
 /// A case yields to others so often, then it acts.
 const MAX_YIELDS: u8 = 4;
 /// Others that are waited for at most, one slot each.
@@ -131,16 +134,20 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         let forwards =
             self.ports.get(port.index()).is_some_and(|state| !state.is_blocked() && !state.held_by_stp);
         match self.neighbours.hear(self.now, probe, port, vlan, forwards) {
-            Heard::New if probe.stake == Stake::Presses => self.give_time(),
+            Heard::New if probe.stake == Stake::Presses => self.give_time(port),
             Heard::Twice => self.suspect(port, Hint::DuplicateProbe),
             Heard::New | Heard::Again => {}
         }
     }
 
-    /// Another detector is about to block: cases that others should rather cut wait on.
-    fn give_time(&mut self) {
-        for case in self.ports.iter_mut().filter_map(|state| state.case.as_mut()) {
-            let longest = case.since.saturating_add(case.patience * MAX_PATIENCE);
+    /// Another detector behind `port` is about to block: cases of loops through that port, which it
+    /// should rather cut, wait on.
+    fn give_time(&mut self, port: PortId) {
+        let most = self.schedule.timing().slot * MAX_PATIENCE;
+        for (index, state) in self.ports.iter_mut().enumerate() {
+            let case = state.case.as_mut().filter(|case| index == port.index() || case.other == port);
+            let Some(case) = case else { continue };
+            let longest = case.since.saturating_add(most.min(case.patience * 2));
             case.ripe_at = case.ripe_at.max(longest.min(self.now.saturating_add(case.patience)));
         }
     }
@@ -215,6 +222,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         state.note_return();
         let case = state.case.get_or_insert(Case {
             since: now,
+            other: if candidate == found.tx { found.rx } else { found.tx },
             patience,
             ripe_at: if patience.is_zero() { shown_at } else { now.saturating_add(patience) },
             returns: 0,
@@ -275,12 +283,15 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     /// Slots that a new case waits before it may act.
     fn patience(&self, found: Loop, candidate: PortId) -> u32 {
         let heard_since = self.now.saturating_sub(3 * self.schedule.timing().idle);
-        let neighboured = self.neighbours.blocks_behind(candidate, heard_since);
+        // A pair is a loop that we are on. Behind one port of ours it may be on others.
+        let theirs = match found.tx == found.rx {
+            true => self.neighbours.blockers_behind(candidate, heard_since),
+            false => 0,
+        };
         match self.ports.get(candidate.index()).map(|state| state.config.role) {
-            Some(Role::Access) if found.tx != found.rx || !neighboured => 0,
+            Some(Role::Access) if theirs == 0 => 0,
             Some(Role::Access) => SLOTS_FOR_NEIGHBOURS,
-            _ if neighboured => SLOTS_FOR_NEIGHBOURED_UPLINKS,
-            _ => SLOTS_FOR_UPLINKS,
+            _ => SLOTS_FOR_UPLINKS + SLOTS_FOR_EACH_BEHIND * theirs.min(MOST_BEHIND),
         }
     }
 

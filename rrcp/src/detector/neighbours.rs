@@ -12,7 +12,8 @@ use super::schedule::at_or_after;
 /// Senders that are remembered; the one heard least recently makes room.
 const CAPACITY: usize = 32;
 /// Probes of one sender, and of all, that are flooded ahead of the storm guard in a second. A sound
-/// detector's stay below; what goes round, or is made up to pass the guard, does not.
+/// detector's stay below (but in a storm if it probes many VLANs); what goes round, or is made up to
+/// pass the guard, does not.
 const FLOODED_OF_ONE: u16 = 64;
 const FLOODED_OF_ALL: u16 = 512;
 
@@ -137,12 +138,13 @@ impl Neighbours {
         strict.filter(ahead).count() as u32
     }
 
-    /// Whether a detector that blocks was heard on `port` since `since`.
-    pub(super) fn blocks_behind(&self, port: PortId, since: Duration) -> bool {
-        self.entries.iter().flatten().any(|entry| {
+    /// How many detectors that block were heard on `port` since `since`.
+    pub(super) fn blockers_behind(&self, port: PortId, since: Duration) -> u32 {
+        let behind = |entry: &&Entry| {
             let strict = entry.strict.filter(|strict| strict.port == port && strict.since >= since);
             strict.is_some_and(|strict| strict.stake > Stake::Listens)
-        })
+        };
+        self.entries.iter().flatten().filter(behind).count() as u32
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Neighbour> + '_ {
@@ -223,8 +225,9 @@ mod tests {
         let own = probe(5, 1).rank();
         assert_eq!(table.ahead_of(own, 10 * MS), 1);
         assert_eq!(table.ahead_of(own, 11 * MS), 0);
-        assert!(table.blocks_behind(port(0), 30 * MS));
-        assert!(!table.blocks_behind(port(1), 10 * MS));
+        assert_eq!(table.blockers_behind(port(0), 30 * MS), 1);
+        assert_eq!(table.blockers_behind(port(0), 10 * MS), 3);
+        assert_eq!(table.blockers_behind(port(1), 10 * MS), 0);
     }
 
     #[test]

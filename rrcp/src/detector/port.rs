@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use vlan_table::PortId;
+
 use super::config::{PortConfig, Role, Timing};
 use super::event::PortStatus;
 use super::schedule::at_or_after;
@@ -37,6 +39,8 @@ pub(super) struct Port {
 pub(super) struct Case {
     /// When it was opened.
     pub(super) since: Duration,
+    /// The other port of the loop, or the same.
+    pub(super) other: PortId,
     /// For how long nobody else may press for a block before it is ripe.
     pub(super) patience: Duration,
     /// Rounds sent before this are not acted upon: others go first.

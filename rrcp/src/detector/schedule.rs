@@ -19,7 +19,7 @@ pub(super) enum Pace {
 /// Most rounds of a fast period that hints may bring forward.
 const HINTED_ROUNDS_PER_PERIOD: u8 = 4;
 /// Rounds of a fast period under [`Pace::Storm`].
-const STORM_ROUNDS_PER_PERIOD: u32 = 24;
+const STORM_ROUNDS_PER_PERIOD: u32 = 40;
 
 /// The clock of rounds: a bound on their number, jitter, and the acceptance window.
 #[derive(Clone, Debug)]

@@ -380,7 +380,8 @@ fn case_15_a_storm_that_drops_every_probe_stays_suspect() {
         assert_eq!(sim.detector.status(port(4)), PortStatus::Suspect);
     }
     let rounds = sim.detector.counters().rounds - rounds;
-    assert!((900..=1_920).contains(&rounds), "many probes, and bounded: {rounds} rounds in 60 s");
+    let most = 60 * u64::from(Timing::ROUNDS_PER_PERIOD);
+    assert!((1_500..=most).contains(&rounds), "many probes, and bounded: {rounds} rounds in 60 s");
     assert_eq!(sim.blocked(), []);
     let told = sim.events.iter().filter(|(_, event)| matches!(event, Event::Suspected { .. })).count();
     assert_eq!(told, 1);

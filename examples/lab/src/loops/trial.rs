@@ -41,6 +41,10 @@ pub struct Trial {
     pub frames: u64,
     /// Probes sent.
     pub probes: u64,
+    /// The cables, and when they were plugged.
+    pub wiring: Vec<String>,
+    /// What detectors said about loops.
+    pub history: Vec<String>,
     /// Rules that were broken.
     pub faults: Vec<Fault>,
 }
@@ -98,12 +102,24 @@ pub(super) fn run(seed: u64, storm: bool) -> Trial {
             seed,
             switches: topology.nodes.len(),
             detectors: topology.nodes.iter().filter(|kind| **kind != Kind::Plain).count(),
+            wiring: topology.cables.iter().map(|cable| cable_text(&topology, cable)).collect(),
             ..Trial::default()
         },
         topology: &topology,
     };
     run.go(storm);
     run.trial
+}
+
+/// `0.2u - 3.1 at 16.500 s`: `u` marks an uplink, `b` a bridge without a detector.
+fn cable_text(topology: &Topology, cable: &Cable) -> String {
+    let jack = |(node, port): Jack| match topology.nodes.get(node) {
+        Some(Kind::Guarded { uplinks }) if uplinks.contains(&port) => format!("{node}.{port}u"),
+        Some(Kind::Guarded { .. }) => format!("{node}.{port}"),
+        _ => format!("{node}.{port}b"),
+    };
+    let [a, b] = cable.ends.map(jack);
+    format!("{a} - {b} at {:.3} s", cable.plugged_at.as_secs_f64())
 }
 
 struct Run<'a> {
@@ -169,9 +185,15 @@ impl Run<'_> {
 
     /// Judges what detectors just did.
     fn look(&mut self) {
-        for (_, node, event) in core::mem::take(&mut self.network.told) {
-            if let Event::Looped { blocked: Some(port), .. } = event {
-                self.judge_block((node, port.get()));
+        for (at, node, event) in core::mem::take(&mut self.network.told) {
+            match event {
+                Event::Looped { found, blocked: Some(port) } => {
+                    let (tx, rx) = (found.tx, found.rx);
+                    self.note(at, format_args!("{node}.{tx} -> {node}.{rx}: {node}.{port} is blocked"));
+                    self.judge_block((node, port.get()));
+                }
+                Event::Cleared { port, .. } => self.note(at, format_args!("{node}.{port} is released")),
+                _ => {}
             }
         }
         if !self.unsafe_since.is_empty() && self.graph().is_safe() {
@@ -182,6 +204,10 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    fn note(&mut self, at: Duration, what: core::fmt::Arguments<'_>) {
+        self.trial.history.push(format!("{:.6} s: {what}", at.as_secs_f64()));
     }
 
     fn judge_block(&mut self, jack: Jack) {
