@@ -35,11 +35,54 @@ impl Writer {
         self.fill = total - 64;
     }
 
+    #[inline]
     pub(super) fn bit(&mut self, bit: bool) {
         self.bits(bit.into(), 1);
     }
 
+    /// A row of fields of `width` bits, up to 63.
+    #[inline]
+    pub(super) fn fields(&mut self, values: impl Iterator<Item = u64>, width: u32) {
+        if width == 0 {
+            return;
+        }
+        // Kept in registers over the loop, which is most of what encoding takes.
+        let (mut pending, mut fill) = (self.pending, self.fill);
+        for value in values {
+            pending |= value << fill;
+            fill += width;
+            if fill >= 64 {
+                self.out.extend_from_slice(&pending.to_le_bytes());
+                fill -= 64;
+                // All of `value` is out if it ended on the border.
+                pending = value.checked_shr(width - fill).unwrap_or(0);
+            }
+        }
+        (self.pending, self.fill) = (pending, fill);
+    }
+
+    /// A row of numbers in unary.
+    #[inline]
+    pub(super) fn unaries(&mut self, values: impl Iterator<Item = u64>) {
+        let (mut pending, mut fill) = (self.pending, u64::from(self.fill));
+        for zeros in values {
+            fill += zeros;
+            while fill >= 64 {
+                self.out.extend_from_slice(&pending.to_le_bytes());
+                (pending, fill) = (0, fill - 64);
+            }
+            pending |= 1 << fill;
+            fill += 1;
+        }
+        if fill == 64 {
+            self.out.extend_from_slice(&pending.to_le_bytes());
+            (pending, fill) = (0, 0);
+        }
+        (self.pending, self.fill) = (pending, fill as u32);
+    }
+
     /// The low `count` bits of `value`, up to 128.
+    #[inline]
     pub(super) fn wide(&mut self, value: u128, count: u32) {
         if count > 64 {
             self.bits(value as u64, 64);
@@ -64,6 +107,7 @@ impl Writer {
     }
 
     /// `zeros` zero bits and a one.
+    #[inline]
     pub(super) fn unary(&mut self, mut zeros: u64) {
         while zeros >= 63 {
             self.bits(0, 63);
@@ -119,44 +163,55 @@ impl<'a> Reader<'a> {
         let byte = at >> 3;
         let word = match self.bytes.get(byte..).and_then(|rest| rest.first_chunk::<8>()) {
             Some(chunk) => u64::from_le_bytes(*chunk),
-            None => self.tail(byte),
+            None => u64::from_le_bytes(self.tail(byte)),
         };
         word >> (at & 7)
     }
 
+    /// What is left from `byte` on, filled up with zeros.
     #[cold]
-    fn tail(&self, byte: usize) -> u64 {
-        let mut chunk = [0; 8];
+    fn tail<const N: usize>(&self, byte: usize) -> [u8; N] {
+        let mut chunk = [0; N];
         chunk.iter_mut().zip(self.bytes.iter().skip(byte)).for_each(|(to, from)| *to = *from);
-        u64::from_le_bytes(chunk)
+        chunk
+    }
+
+    /// The eight bytes from the one that holds bit `at` on; zeros past the end.
+    #[inline]
+    pub(super) fn word_at(&self, at: usize) -> u64 {
+        self.peek_at(at & !7)
     }
 
     /// The next `count` bits, up to 64.
     #[inline]
     pub(super) fn bits(&mut self, count: u32) -> u64 {
         if count > 56 {
-            let low = self.bits(32);
-            return low | self.bits(count - 32) << 32;
+            return self.wide(count) as u64;
         }
         let value = self.peek_at(self.at) & ((1 << count) - 1);
         self.at = self.at.saturating_add(count as usize);
         value
     }
 
+    #[inline]
     pub(super) fn bit(&mut self) -> bool {
         self.bits(1) == 1
     }
 
+    /// The next `count` bits, up to 128.
+    #[inline]
     pub(super) fn wide(&mut self, count: u32) -> u128 {
-        if count > 64 {
-            let low = u128::from(self.bits(64));
-            low | u128::from(self.bits(count - 64)) << 64
-        } else {
-            self.bits(count).into()
-        }
+        let (byte, shift) = (self.at >> 3, (self.at & 7) as u32);
+        let value = match self.bytes.get(byte..).and_then(|rest| rest.first_chunk::<17>()) {
+            Some(chunk) => wide_at(chunk, shift),
+            None => wide_at(&self.tail(byte), shift),
+        };
+        self.at = self.at.saturating_add(count as usize);
+        value & u128::MAX.checked_shr(128 - count).unwrap_or(0)
     }
 
     /// What [`Writer::number`] wrote; bits beyond 64 are dropped.
+    #[inline]
     pub(super) fn number(&mut self) -> u64 {
         let mut value = 0;
         for shift in (0..66).step_by(3) {
@@ -170,6 +225,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Zero bits before the next one; stops at the end.
+    #[inline]
     pub(super) fn unary(&mut self) -> u64 {
         let mut zeros = 0;
         while self.at < self.end() {
@@ -215,7 +271,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    const fn end(&self) -> usize {
+    pub(super) const fn end(&self) -> usize {
         self.bytes.len() * 8
     }
 
@@ -244,6 +300,13 @@ impl<'a> Reader<'a> {
         }
         Ok(self.bytes.get(self.at / 8..).unwrap_or_default())
     }
+}
+
+/// The 128 bits from bit `shift` of `chunk` on.
+#[inline]
+fn wide_at(chunk: &[u8; 17], shift: u32) -> u128 {
+    let [low @ .., high] = *chunk;
+    u128::from_le_bytes(low) >> shift | (u128::from(high) << 1) << (127 - shift)
 }
 
 /// Bits needed for numbers below `count`.

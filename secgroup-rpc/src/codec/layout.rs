@@ -24,13 +24,14 @@ type Decode<T> = Result<T, DecodeError>;
 
 /// Takes the tables while they are passed over.
 pub(super) trait Tables {
+    fn device(&mut self, _id: Uuid) {}
     fn group(&mut self, _id: Uuid) {}
-    fn address4(&mut self, _address: Ipv4Addr) -> Decode<()> {
-        Ok(())
+    /// So many addresses come next; returns their number if there may be so many.
+    fn expect_addresses(&mut self, count: u64) -> Decode<usize> {
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
-    fn address6(&mut self, _address: Ipv6Addr) -> Decode<()> {
-        Ok(())
-    }
+    fn address4(&mut self, _address: Ipv4Addr) {}
+    fn address6(&mut self, _address: Ipv6Addr) {}
 }
 
 /// The sections of a message.
@@ -51,21 +52,18 @@ impl<'a> Layout<'a> {
         let is_v1_2 = reader.bit();
         let group_ids = reader.bit();
         let device_ids = Ids::read(reader)?;
-        let groups = Ids::read(device_ids.clone().end()?)?;
+        let mut rest = device_ids.clone();
+        rest.by_ref().for_each(|id| tables.device(id));
+        let groups = Ids::read(rest.end()?)?;
         let mut rest = groups.clone();
         rest.by_ref().for_each(|id| tables.group(id));
         let mut reader = rest.end()?;
         let vendors = VendorTable::read(&mut reader)?;
-        let mut pool_sizes = (0, 0);
         let pool4 = Pool4::read(reader)?;
-        let pool6 = Pool6::read(pool4.clone().drain(|address| {
-            pool_sizes.0 += 1;
-            tables.address4(address)
-        })?)?;
-        let mut reader = pool6.clone().drain(|address| {
-            pool_sizes.1 += 1;
-            tables.address6(address)
-        })?;
+        let (count4, reader) = pool4.clone().drain(tables)?;
+        let pool6 = Pool6::read(reader)?;
+        let (count6, mut reader) = pool6.clone().drain(tables)?;
+        let pool_sizes = (count4, count6);
         let format = RuleFormat { groups: groups.len(), group_ids };
         let devices = Devices::read(&mut reader, device_ids, format, vendors, pool_sizes)?;
         let group_lists = GroupLists::read(reader, format)?;
@@ -216,6 +214,7 @@ impl<'a> Devices<'a> {
     }
 
     /// The next device; `None` at the end.
+    #[inline]
     pub(super) fn next(&mut self) -> Decode<Option<RawDevice<'a>>> {
         let Some(id) = self.ids.next() else { return Ok(None) };
         let at = self.at;
@@ -352,15 +351,11 @@ impl MemberLists<'_> {
 
 /// Takes the members of one family while they are passed over.
 pub(super) trait Sink {
-    /// Bare addresses begin: so many positions. If `local`, these are the difference from the
-    /// addresses of the group's own devices.
-    fn begin(&mut self, _local: bool, _count: u64) -> Decode<()> {
-        Ok(())
+    /// Bare addresses, as a set of positions; if `local`, of the positions where it differs from the
+    /// addresses of the group's own devices. Returns the reader after the set.
+    fn bare<'a>(&mut self, _local: bool, set: Set<'a>) -> Decode<Reader<'a>> {
+        set.end()
     }
-    /// The next of these positions; they ascend.
-    fn position(&mut self, _at: usize) {}
-    /// There are no more of them.
-    fn end(&mut self) {}
     /// Addresses with a MAC.
     fn named(&mut self, _named: &Named<'_>) -> Decode<()> {
         Ok(())
@@ -402,16 +397,7 @@ pub(super) fn read_family<'a>(
     sink: &mut impl Sink,
 ) -> Decode<Reader<'a>> {
     let local = reader.bit();
-    let mut bare = Set::read(reader, pool as u64)?;
-    sink.begin(local, bare.len())?;
-    for at in bare.by_ref() {
-        if at >= pool as u64 {
-            return Err(reader.invalid("a position beyond the table of addresses"));
-        }
-        sink.position(at as usize);
-    }
-    sink.end();
-    let mut reader = bare.end()?;
+    let mut reader = sink.bare(local, Set::read(reader, pool as u64)?)?;
     if !reader.bit() {
         return Ok(reader);
     }

@@ -9,6 +9,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::{
     DecodeError,
     bits::{Reader, Writer},
+    layout::Tables,
     set::{self, Set},
 };
 
@@ -82,21 +83,24 @@ fn write_blocks_v4(to: &mut Writer, addresses: &[Ipv4Addr], low: u32) {
             Some(last) => to.number(u64::from(prefix - last) - 1),
         }
         last = Some(prefix);
-        let rest: Vec<u64> = block.iter().map(|a| u64::from(a.to_bits() & ((1 << low) - 1))).collect();
-        write_block(to, &rest, |to, value| to.bits(value, low));
+        let mask = (1 << low) - 1;
+        let rest = |address: &Ipv4Addr| u64::from(address.to_bits() & mask);
+        write_block(to, block, rest, |to, value| to.bits(value, low));
     }
 }
 
 /// Count, first, distance to the last, and the set of what lies between.
-fn write_block(to: &mut Writer, values: &[u64], put: impl Fn(&mut Writer, u64)) {
-    to.number(values.len() as u64 - 1);
-    let [first, inner @ .., last] = values else {
-        return values.iter().for_each(|&only| put(to, only));
+fn write_block<T>(to: &mut Writer, block: &[T], value: impl Fn(&T) -> u64, put: impl Fn(&mut Writer, u64)) {
+    to.number(block.len() as u64 - 1);
+    let [first, inner @ .., last] = block else {
+        return block.iter().for_each(|only| put(to, value(only)));
     };
-    put(to, *first);
-    put(to, last - first - 1);
-    let inner: Vec<u64> = inner.iter().map(|value| value - first - 1).collect();
-    set::write_counted(to, &inner, last - first - 1);
+    let universe = value(last) - value(first) - 1;
+    put(to, value(first));
+    put(to, universe);
+    let before = block.iter();
+    let gaps: Vec<u64> = inner.iter().zip(before).map(|(b, a)| value(b) - value(a) - 1).collect();
+    set::write_gaps(to, &gaps, universe);
 }
 
 /// Writes `addresses`, whose keys ascend strictly.
@@ -120,8 +124,7 @@ pub(super) fn write_v6(to: &mut Writer, addresses: &[Key6]) {
                 to.bits(vendor.into(), 24);
             }
         }
-        let rest: Vec<u64> = block.iter().map(|key| key.rest).collect();
-        write_block(to, &rest, |to, value| match first.vendor {
+        write_block(to, block, |key| key.rest, |to, value| match first.vendor {
             Some(_) => to.bits(value, 24),
             None => to.number(value),
         });
@@ -157,6 +160,23 @@ impl<'a> Block<'a> {
         Ok(Self { first: Some(first), base: first + 1, inner, last: Some(last) })
     }
 
+    /// How many values are still to come.
+    fn len(&self) -> u64 {
+        let ends = u64::from(self.first.is_some()) + u64::from(self.last.is_some());
+        self.inner.len().saturating_add(ends)
+    }
+
+    /// Gives the remaining values to `put`, and returns the reader after the block.
+    #[inline]
+    fn drain(self, mut put: impl FnMut(u64)) -> Result<Reader<'a>, DecodeError> {
+        self.first.into_iter().for_each(&mut put);
+        let base = self.base;
+        // The sum cannot overflow if the value lies in the block, and else nobody looks at it.
+        let reader = self.inner.drain(|value| put(base.wrapping_add(value)))?;
+        self.last.into_iter().for_each(put);
+        Ok(reader)
+    }
+
     fn next(&mut self) -> Option<u64> {
         if let Some(first) = self.first.take() {
             return Some(first);
@@ -187,7 +207,12 @@ impl<'a> Pool4<'a> {
 
     /// Goes on to the next block; false if there is none.
     fn advance(&mut self) -> Result<bool, DecodeError> {
-        let mut reader = self.block.inner.clone().end()?;
+        let reader = self.block.inner.clone().end()?;
+        self.advance_from(reader)
+    }
+
+    /// [`Self::advance`] with the reader after the block.
+    fn advance_from(&mut self, mut reader: Reader<'a>) -> Result<bool, DecodeError> {
         if self.blocks_left == 0 {
             return Ok(false);
         }
@@ -205,18 +230,17 @@ impl<'a> Pool4<'a> {
         Ok(true)
     }
 
-    /// Gives every remaining address to `put`, and returns the reader after the pool.
-    pub(super) fn drain(
-        mut self,
-        mut put: impl FnMut(Ipv4Addr) -> Result<(), DecodeError>,
-    ) -> Result<Reader<'a>, DecodeError> {
+    /// Gives every remaining address to `tables`; returns how many these were, and the reader after
+    /// the pool.
+    pub(super) fn drain(mut self, tables: &mut impl Tables) -> Result<(usize, Reader<'a>), DecodeError> {
+        let mut count = 0;
         loop {
+            count += tables.expect_addresses(self.block.len())?;
             let base = (self.prefix.unwrap_or(0) << self.low) as u32;
-            while let Some(rest) = self.block.next() {
-                put(Ipv4Addr::from_bits(base | rest as u32))?;
-            }
-            if !self.advance()? {
-                return self.block.inner.end();
+            let put = |rest| tables.address4(Ipv4Addr::from_bits(base | rest as u32));
+            let reader = self.block.clone().drain(put)?;
+            if !self.advance_from(reader)? {
+                return Ok((count, reader));
             }
         }
     }
@@ -239,7 +263,12 @@ impl<'a> Pool6<'a> {
     }
 
     fn advance(&mut self) -> Result<bool, DecodeError> {
-        let mut reader = self.block.inner.clone().end()?;
+        let reader = self.block.inner.clone().end()?;
+        self.advance_from(reader)
+    }
+
+    /// [`Self::advance`] with the reader after the block.
+    fn advance_from(&mut self, mut reader: Reader<'a>) -> Result<bool, DecodeError> {
         if self.blocks_left == 0 {
             return Ok(false);
         }
@@ -256,18 +285,17 @@ impl<'a> Pool6<'a> {
         Ok(true)
     }
 
-    /// Gives every remaining address to `put`, and returns the reader after the pool.
-    pub(super) fn drain(
-        mut self,
-        mut put: impl FnMut(Ipv6Addr) -> Result<(), DecodeError>,
-    ) -> Result<Reader<'a>, DecodeError> {
+    /// Gives every remaining address to `tables`; returns how many these were, and the reader after
+    /// the pool.
+    pub(super) fn drain(mut self, tables: &mut impl Tables) -> Result<(usize, Reader<'a>), DecodeError> {
+        let mut count = 0;
         loop {
+            count += tables.expect_addresses(self.block.len())?;
             let (prefix, vendor) = (self.prefix.unwrap_or(0), self.vendor);
-            while let Some(rest) = self.block.next() {
-                put(Key6 { prefix, vendor, rest }.address())?;
-            }
-            if !self.advance()? {
-                return self.block.inner.end();
+            let put = |rest| tables.address6(Key6 { prefix, vendor, rest }.address());
+            let reader = self.block.clone().drain(put)?;
+            if !self.advance_from(reader)? {
+                return Ok((count, reader));
             }
         }
     }
@@ -312,21 +340,31 @@ mod tests {
     use super::*;
     use proptest::{collection::btree_set, prelude::*};
 
+    #[derive(Default)]
+    struct List {
+        v4: Vec<Ipv4Addr>,
+        v6: Vec<Key6>,
+    }
+
+    impl Tables for List {
+        fn address4(&mut self, address: Ipv4Addr) {
+            self.v4.push(address);
+        }
+
+        fn address6(&mut self, address: Ipv6Addr) {
+            self.v6.push(Key6::of(address));
+        }
+    }
+
     fn round_trip_v4(addresses: &[Ipv4Addr]) -> usize {
         let mut writer = Writer::default();
         write_v4(&mut writer, addresses);
         let size = writer.position();
         writer.bits(5, 3);
         let bytes = writer.finish();
-        let mut read = Vec::new();
-        let pool = Pool4::read(Reader::new(&bytes, 0)).unwrap();
-        let mut end = pool
-            .drain(|address| {
-                read.push(address);
-                Ok(())
-            })
-            .unwrap();
-        assert_eq!(read, addresses);
+        let mut read = List::default();
+        let (count, mut end) = Pool4::read(Reader::new(&bytes, 0)).unwrap().drain(&mut read).unwrap();
+        assert_eq!((count, &*read.v4), (addresses.len(), addresses));
         assert_eq!(end.bits(3), 5);
         size
     }
@@ -359,10 +397,10 @@ mod tests {
             write_v6(&mut writer, &keys);
             writer.bits(5, 3);
             let bytes = writer.finish();
-            let mut read = Vec::new();
-            let pool = Pool6::read(Reader::new(&bytes, 0)).unwrap();
-            let mut end = pool.drain(|address| { read.push(Key6::of(address)); Ok(()) }).unwrap();
-            prop_assert_eq!(read, keys);
+            let mut read = List::default();
+            let (count, mut end) = Pool6::read(Reader::new(&bytes, 0)).unwrap().drain(&mut read).unwrap();
+            prop_assert_eq!(count, keys.len());
+            prop_assert_eq!(read.v6, keys);
             prop_assert_eq!(end.bits(3), 5);
         }
     }

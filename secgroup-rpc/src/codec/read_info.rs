@@ -18,6 +18,7 @@ use super::{
     macs,
     pool::Key6,
     rules::RuleList,
+    set::Set,
     texts,
     write_info::{name, symmetric_difference},
 };
@@ -50,6 +51,8 @@ pub(super) fn read<'a>(reader: Reader<'a>, limits: &Limits) -> Decode<(Info, &'a
 /// The tables of a message, and what the limits still allow.
 #[derive(Default)]
 struct Owned {
+    /// Of devices.
+    ids: Vec<Uuid>,
     groups: Vec<Uuid>,
     pool4: Vec<Ipv4Addr>,
     pool6: Vec<Ipv6Addr>,
@@ -59,20 +62,28 @@ struct Owned {
 }
 
 impl Tables for Owned {
+    fn device(&mut self, id: Uuid) {
+        self.ids.push(id);
+    }
+
     fn group(&mut self, id: Uuid) {
         self.groups.push(id);
     }
 
-    fn address4(&mut self, address: Ipv4Addr) -> Decode<()> {
-        self.spend_members(1)?;
-        self.pool4.push(address);
-        Ok(())
+    fn expect_addresses(&mut self, count: u64) -> Decode<usize> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.spend_members(count)?;
+        Ok(count)
     }
 
-    fn address6(&mut self, address: Ipv6Addr) -> Decode<()> {
-        self.spend_members(1)?;
+    #[inline]
+    fn address4(&mut self, address: Ipv4Addr) {
+        self.pool4.push(address);
+    }
+
+    #[inline]
+    fn address6(&mut self, address: Ipv6Addr) {
         self.pool6.push(address);
-        Ok(())
     }
 }
 
@@ -112,22 +123,25 @@ impl Owned {
             owners.push(crate::neutron::owner(&texts::read(&mut reader)?.to_box()?));
         }
         let networks: Vec<Uuid> = raw.networks.clone().collect();
-        let mut devices = Vec::with_capacity(raw.len());
-        while let Some(device) = raw.next()? {
-            devices.push(self.device(&device, &raw, &owners, &networks)?);
+        let ids = core::mem::take(&mut self.ids);
+        let mut devices: Vec<_> = ids.into_iter().map(|id| Device::new(id, MacAddr6::nil())).collect();
+        for device in &mut devices {
+            let Some(found) = raw.next()? else { break };
+            self.fill(device, &found, &raw, &owners, &networks)?;
         }
         Ok(devices)
     }
 
-    fn device(
+    /// Fills in what `raw` says of a device.
+    fn fill(
         &mut self,
+        device: &mut Device,
         raw: &RawDevice<'_>,
         devices: &Devices<'_>,
         owners: &[Cow<'static, str>],
         networks: &[Uuid],
-    ) -> Decode<Device> {
+    ) -> Decode<()> {
         let beyond = || raw.v4.reader.invalid("a reference beyond its table");
-        let mut device = Device::new(raw.id, MacAddr6::nil());
         for at in raw.groups {
             device.groups.push(self.group_id(at, raw.groups.reader)?);
         }
@@ -159,7 +173,7 @@ impl Owned {
         if let Some(list) = raw.rules {
             device.own_rules = Some(self.rules(list, None)?);
         }
-        Ok(device)
+        Ok(())
     }
 
     fn members<'a>(
@@ -186,7 +200,8 @@ impl Owned {
                     };
                     taken.bare = symmetric_difference(&taken.bare, local.of_group(at, family));
                 }
-                self.spend_members(taken.bare.len() + taken.named.len() + taken.odd.len())?;
+                let bare = if taken.all { pool } else { taken.bare.len() };
+                self.spend_members(bare + taken.named.len() + taken.odd.len())?;
                 if !taken.named.is_empty() && expected.is_none() {
                     expected = Some(self.expected_macs(&layout.devices)?);
                 }
@@ -210,7 +225,7 @@ impl Owned {
     ) -> Decode<Members<A>> {
         let beyond = || reader.invalid("a reference beyond its table");
         let mut members = Members::default();
-        if taken.bare.len() == pool.len() {
+        if taken.all {
             members.addresses.extend_from_slice(pool);
         } else {
             let found = taken.bare.iter().map(|&at| pool.get(at as usize).copied());
@@ -280,6 +295,8 @@ fn owned_name(raw: &RawDevice<'_>) -> Decode<Option<Box<str>>> {
 struct Taken {
     limit: usize,
     local: bool,
+    /// Bare is every address of the pool, and the list stays empty.
+    all: bool,
     bare: Vec<u64>,
     /// With the MAC, unless it is as expected.
     named: Vec<(usize, Option<MacAddr6>)>,
@@ -296,16 +313,16 @@ impl Taken {
 }
 
 impl Sink for Taken {
-    fn begin(&mut self, local: bool, count: u64) -> Decode<()> {
+    fn bare<'a>(&mut self, local: bool, set: Set<'a>) -> Decode<Reader<'a>> {
         // The count is no larger than the pool, which exists.
-        self.bare.reserve_exact(self.within_limit(count)?);
+        let count = self.within_limit(set.len())?;
         self.local = local;
-        Ok(())
-    }
-
-    #[inline]
-    fn position(&mut self, at: usize) {
-        self.bare.push(at as u64);
+        self.all = !local && set.is_all();
+        if self.all {
+            return set.end();
+        }
+        self.bare.reserve_exact(count);
+        set.drain(|at| self.bare.push(at))
     }
 
     fn named(&mut self, named: &layout::Named<'_>) -> Decode<()> {

@@ -26,58 +26,64 @@ const K_BITS: u32 = 6;
 /// Writes the set `values`, which ascends strictly and lies below `universe`.
 pub(super) fn write(to: &mut Writer, values: &[u64], universe: u64) {
     to.number(values.len() as u64);
-    write_counted(to, values, universe);
+    write_gaps(to, &gaps_of(values), universe);
 }
 
-/// Writes a set whose size the reader knows.
-pub(super) fn write_counted(to: &mut Writer, values: &[u64], universe: u64) {
-    let count = values.len() as u64;
+/// Distances between neighbours, less one; the first from zero.
+fn gaps_of(values: &[u64]) -> Vec<u64> {
+    let mut gaps = Vec::with_capacity(values.len());
+    gaps.extend(values.first());
+    gaps.extend(values.windows(2).map(|pair| match *pair {
+        [a, b] => b - a - 1,
+        _ => 0,
+    }));
+    gaps
+}
+
+/// Writes a set whose size the reader knows, by its gaps: what lies before the first number, and
+/// between each and the next.
+pub(super) fn write_gaps(to: &mut Writer, gaps: &[u64], universe: u64) {
+    let count = gaps.len() as u64;
     if count == 0 || count == universe {
         return;
     }
-    let gaps = || gaps_of(values);
-    let rice = Rice::best(gaps(), count, universe);
+    let rice = Rice::best(gaps, universe);
     let mut best = (rice.cost, mode::GAPS);
     if universe < best.0 {
         best = (universe, mode::BITMAP);
     }
     let dense = universe < 3 * count;
-    let holes = if dense { holes_of(values, universe) } else { Vec::new() };
-    let hole_rice = Rice::best(gaps_of(&holes), holes.len() as u64, universe);
+    let holes = if dense { gaps_of_holes(gaps, universe) } else { Vec::new() };
+    let hole_rice = Rice::best(&holes, universe);
     if dense && hole_rice.cost < best.0 {
         best = (hole_rice.cost, mode::HOLES);
     }
-    if let Some(cost) = runs_cost(values, best.0) {
+    if let Some(cost) = runs_cost(gaps, best.0) {
         best = (cost, mode::RUNS);
     }
     to.bits(best.1, 2);
     match best.1 {
-        mode::GAPS => rice.write(to, gaps()),
-        mode::HOLES => hole_rice.write(to, gaps_of(&holes)),
-        mode::BITMAP => write_bitmap(to, values, universe),
-        _ => write_runs(to, values),
+        mode::GAPS => rice.write(to, gaps),
+        mode::HOLES => hole_rice.write(to, &holes),
+        mode::BITMAP => write_bitmap(to, gaps, universe),
+        _ => write_runs(to, gaps),
     }
 }
 
-/// Distances between neighbours, less one; the first from zero.
-fn gaps_of(values: &[u64]) -> impl Iterator<Item = u64> + Clone + '_ {
-    let mut next = 0;
-    values.iter().map(move |&value| {
-        let gap = value - next;
-        next = value + 1;
-        gap
-    })
-}
-
-/// The numbers below `universe` that are not in `values`.
-fn holes_of(values: &[u64], universe: u64) -> Vec<u64> {
-    let mut holes = Vec::with_capacity(universe as usize - values.len());
-    let mut next = 0;
-    for &value in values {
-        holes.extend(next..value);
-        next = value + 1;
+/// The gaps of the numbers below `universe` that are not in the set: how many of the set come before
+/// each of them.
+fn gaps_of_holes(gaps: &[u64], universe: u64) -> Vec<u64> {
+    let mut holes = Vec::with_capacity(universe as usize - gaps.len());
+    let mut run = 0;
+    let tail = universe - gaps.len() as u64 - gaps.iter().sum::<u64>();
+    for &gap in gaps.iter().chain([&tail]) {
+        if gap > 0 {
+            holes.push(run);
+            holes.resize(holes.len() + gap as usize - 1, 0);
+            run = 0;
+        }
+        run += 1;
     }
-    holes.extend(next..universe);
     holes
 }
 
@@ -89,59 +95,69 @@ struct Rice {
 
 impl Rice {
     /// The cheapest parameter of the two around the theoretical one.
-    fn best(gaps: impl Iterator<Item = u64> + Clone, count: u64, universe: u64) -> Self {
-        // The best divisor is ln 2 times the mean gap (Gallager and van Voorhis, 1975).
-        let mean = universe.checked_div(count).unwrap_or(0);
-        let low = (((u128::from(mean) * 177) >> 8) as u64).checked_ilog2().unwrap_or(0);
-        let (mut at_low, mut at_high) = (0, 0);
-        for gap in gaps {
-            at_low += gap >> low;
-            at_high += gap >> low >> 1;
-        }
+    fn best(gaps: &[u64], universe: u64) -> Self {
+        let count = gaps.len() as u64;
+        let low = low_k(count, universe);
+        let (at_low, at_high) =
+            gaps.iter().fold((0, 0), |(at_low, at_high), gap| (at_low + (gap >> low), at_high + (gap >> low >> 1)));
         let cost = |k: u32, quotients: u64| u64::from(K_BITS) + count * u64::from(k + 1) + quotients;
         let (low, high) =
             (Self { k: low, cost: cost(low, at_low) }, Self { k: low + 1, cost: cost(low + 1, at_high) });
         if high.cost < low.cost { high } else { low }
     }
 
-    fn write(&self, to: &mut Writer, gaps: impl Iterator<Item = u64> + Clone) {
+    fn write(&self, to: &mut Writer, gaps: &[u64]) {
         to.bits(self.k.into(), K_BITS);
         let mask = (1 << self.k) - 1;
-        gaps.clone().for_each(|gap| to.bits(gap & mask, self.k));
-        gaps.for_each(|gap| to.unary(gap >> self.k));
+        to.fields(gaps.iter().map(|gap| gap & mask), self.k);
+        to.unaries(gaps.iter().map(|gap| gap >> self.k));
     }
 }
 
-fn write_bitmap(to: &mut Writer, values: &[u64], universe: u64) {
-    let mut values = values.iter().copied().peekable();
-    let mut base = 0;
-    while base < universe {
-        let size = (universe - base).min(64);
-        let mut word = 0;
-        while let Some(value) = values.next_if(|&value| value - base < size) {
-            word |= 1 << (value - base);
+/// The lower of the two parameters that come into question: the best divisor is ln 2 times the mean gap
+/// (Gallager and van Voorhis, 1975).
+fn low_k(count: u64, universe: u64) -> u32 {
+    let mean = universe.checked_div(count).unwrap_or(0);
+    (((u128::from(mean) * 177) >> 8) as u64).checked_ilog2().unwrap_or(0)
+}
+
+fn write_bitmap(to: &mut Writer, gaps: &[u64], universe: u64) {
+    let (mut base, mut word, mut next) = (0, 0, 0);
+    for gap in gaps {
+        let value = next + gap;
+        next = value + 1;
+        while value - base >= 64 {
+            to.bits(word, 64);
+            (base, word) = (base + 64, 0);
         }
-        to.bits(word, size as u32);
-        base += size;
+        word |= 1 << (value - base);
     }
+    while universe - base > 64 {
+        to.bits(word, 64);
+        (base, word) = (base + 64, 0);
+    }
+    to.bits(word, (universe - base) as u32);
 }
 
-/// Maximal runs as (first, length).
-fn runs_of(values: &[u64]) -> impl Iterator<Item = (u64, u64)> + '_ {
-    values.chunk_by(|a, b| a + 1 == *b).filter_map(|run| Some((*run.first()?, run.len() as u64)))
+/// Maximal runs: distance of the first number from the earliest possible one, and length less one.
+fn runs_of(gaps: &[u64]) -> impl Iterator<Item = (u64, u64)> + '_ {
+    let mut is_first = true;
+    gaps.chunk_by(|_, gap| *gap == 0).filter_map(move |run| {
+        // Two runs have a number between them.
+        let skipped = u64::from(!core::mem::take(&mut is_first));
+        Some((run.first()? - skipped, run.len() as u64 - 1))
+    })
 }
 
-/// What runs cost, if it is below `limit`; gives up early.
-fn runs_cost(values: &[u64], limit: u64) -> Option<u64> {
-    let (mut cost, mut next) = (0, 0);
-    for (first, length) in runs_of(values) {
-        cost += number_bits(first - next) + number_bits(length - 1);
-        next = first + length + 1;
-        if cost >= limit {
-            return None;
-        }
+/// What runs cost, if it is below `limit`.
+fn runs_cost(gaps: &[u64], limit: u64) -> Option<u64> {
+    // A run takes eight bits at least; so most sets are done with quickly.
+    let runs = gaps.iter().skip(1).fold(1, |runs, gap| runs + u64::from(*gap != 0));
+    if runs * 8 >= limit {
+        return None;
     }
-    Some(cost)
+    let cost = runs_of(gaps).map(|(skipped, more)| number_bits(skipped) + number_bits(more)).sum();
+    (cost < limit).then_some(cost)
 }
 
 const fn number_bits(value: u64) -> u64 {
@@ -150,13 +166,10 @@ const fn number_bits(value: u64) -> u64 {
 }
 
 /// Runs until the count of the set is reached, so their number need not be said.
-fn write_runs(to: &mut Writer, values: &[u64]) {
-    let mut next = 0;
-    for (first, length) in runs_of(values) {
-        to.number(first - next);
-        to.number(length - 1);
-        // Two runs have a number between them.
-        next = first + length + 1;
+fn write_runs(to: &mut Writer, gaps: &[u64]) {
+    for (skipped, more) in runs_of(gaps) {
+        to.number(skipped);
+        to.number(more);
     }
 }
 
@@ -228,6 +241,43 @@ impl<'a> Gaps<'a> {
         self.next = value.saturating_add(1);
         value
     }
+
+    /// Gives `count` numbers to `put`, and returns the reader after them.
+    #[inline]
+    fn drain(mut self, count: u64, mut put: impl FnMut(u64)) -> Result<Reader<'a>, DecodeError> {
+        let mut reader = self.quotients;
+        let start = reader.position();
+        // No sum can overflow in small sets, and all but sets of IPv6 suffixes are small.
+        if self.k + usize::BITS - reader.end().leading_zeros() > 54 {
+            for _ in 0..count {
+                put(self.take());
+                self.quotients.check()?;
+            }
+            return Ok(self.quotients);
+        }
+        let mask = (1 << self.k) - 1;
+        let mut base = start & !7;
+        let mut word = reader.word_at(base) & u64::MAX << (start & 7);
+        let mut remainders = 0;
+        for nth in 0..count {
+            while word == 0 {
+                base += 64;
+                if base >= reader.end() {
+                    return Err(DecodeError::Truncated { at: reader.end() / 8 });
+                }
+                word = reader.word_at(base);
+            }
+            let at = base + word.trailing_zeros() as usize;
+            word &= word - 1;
+            remainders += reader.peek_at(self.remainders) & mask;
+            self.remainders += self.k as usize;
+            // The zeros so far are the quotients so far.
+            let quotients = (at - start) as u64 - nth;
+            put(self.next + (quotients << self.k) + remainders + nth);
+            reader = reader.moved(at + 1);
+        }
+        Ok(reader)
+    }
 }
 
 impl<'a> Set<'a> {
@@ -272,34 +322,74 @@ impl<'a> Set<'a> {
         self.left
     }
 
+    /// True if every number of the universe is still to come.
+    pub(super) const fn is_all(&self) -> bool {
+        self.left == self.universe
+    }
+
     /// The reader after the set; skips the numbers not yet given out.
-    pub(super) fn end(mut self) -> Result<Reader<'a>, DecodeError> {
-        while self.left > 0 {
-            let found = self.next();
-            if found.is_none_or(|value| value >= self.universe) {
-                return Err(self.reader().invalid("a set beyond its universe"));
-            }
-        }
+    pub(super) fn end(self) -> Result<Reader<'a>, DecodeError> {
+        self.drain(|_| ())
+    }
+
+    /// Gives the numbers not yet given out to `put`, and returns the reader after the set. After an
+    /// error some of what was put may lie beyond the universe.
+    #[inline]
+    pub(super) fn drain(mut self, mut put: impl FnMut(u64)) -> Result<Reader<'a>, DecodeError> {
+        let (left, universe) = (self.left, self.universe);
+        let mut last = 0;
+        let mut put = |value| {
+            last = value;
+            put(value);
+        };
         let reader = match self.state {
-            State::Holes { mut holes, holes_left, .. } => {
-                for _ in 0..holes_left {
-                    holes.take();
-                    holes.quotients.check()?;
-                }
-                holes.quotients
+            State::All { next, reader } => {
+                (next..next + left).for_each(put);
+                return Ok(reader);
             }
-            State::Bitmap { next, mut reader, .. } => {
-                // Whole words up to the universe.
-                let read = next.div_ceil(64) * 64;
-                for base in (read..self.universe).step_by(64) {
-                    reader.bits((self.universe - base).min(64) as u32);
+            State::Gaps(gaps) => gaps.drain(left, put)?,
+            State::Holes { mut next, hole, holes, holes_left } => {
+                let mut given = 0;
+                let mut until = |hole: u64| {
+                    let range = next..hole.min(universe);
+                    given += range.end.saturating_sub(range.start);
+                    range.for_each(&mut put);
+                    next = hole.saturating_add(1);
+                };
+                until(hole);
+                let reader = holes.drain(holes_left, &mut until)?;
+                until(universe);
+                // More are left over if some hole lies beyond the universe.
+                if given != left {
+                    return Err(reader.invalid("a set beyond its universe"));
                 }
                 reader
             }
-            _ => self.reader(),
+            State::Bitmap { .. } | State::Runs { .. } => {
+                for _ in 0..left {
+                    match self.next() {
+                        Some(value) if value < universe => put(value),
+                        _ => return Err(self.reader().invalid("a set beyond its universe")),
+                    }
+                }
+                self.after_words()
+            }
         };
+        if last >= universe {
+            return Err(reader.invalid("a set beyond its universe"));
+        }
         reader.check()?;
         Ok(reader)
+    }
+
+    /// The reader after a bitmap, which ends with its universe and not with the last number.
+    fn after_words(self) -> Reader<'a> {
+        let universe = self.universe;
+        let State::Bitmap { next, mut reader, .. } = self.state else { return self.reader() };
+        for base in (next.div_ceil(64) * 64..universe).step_by(64) {
+            reader.bits((universe - base).min(64) as u32);
+        }
+        reader
     }
 
     fn reader(&self) -> Reader<'a> {

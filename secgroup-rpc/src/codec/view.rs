@@ -1,6 +1,6 @@
 //! Reading a message where it lies: nothing is allocated, and every answer comes from the bytes.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 use macaddr::MacAddr6;
 
@@ -11,6 +11,7 @@ use super::{
     layout::{self, Layout, MemberLists, Named, RawDevice, Sink, Tables},
     pool::Key6,
     rules::RuleList,
+    set::Set,
 };
 use crate::{
     Family, IpSpec, Limits, Member, Packet, Rule, Uuid, Verdict, info::provider_rules, packet::covers,
@@ -46,28 +47,26 @@ struct Budget {
 }
 
 impl Budget {
-    fn spend(&mut self, count: u64) -> Decode<()> {
-        self.members = self.members.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
+    fn spend(&mut self, count: u64) -> Decode<usize> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.members = self.members.saturating_add(count);
         if self.members > self.limits.members {
             return Err(DecodeError::Limit { what: "members", limit: self.limits.members });
         }
-        Ok(())
+        Ok(count)
     }
 }
 
 impl Tables for Budget {
-    fn address4(&mut self, _: Ipv4Addr) -> Decode<()> {
-        self.spend(1)
-    }
-
-    fn address6(&mut self, _: Ipv6Addr) -> Decode<()> {
-        self.spend(1)
+    fn expect_addresses(&mut self, count: u64) -> Decode<usize> {
+        self.spend(count)
     }
 }
 
 impl Sink for Budget {
-    fn begin(&mut self, _local: bool, count: u64) -> Decode<()> {
-        self.spend(count)
+    fn bare<'a>(&mut self, _local: bool, set: Set<'a>) -> Decode<Reader<'a>> {
+        self.spend(set.len())?;
+        set.end()
     }
 }
 
@@ -313,12 +312,8 @@ impl<P: Iterator<Item = IpAddr>, F: FnMut(Member)> Visitor<'_, '_, P, F> {
     }
 }
 
-impl<P: Iterator<Item = IpAddr>, F: FnMut(Member)> Sink for Visitor<'_, '_, P, F> {
-    fn begin(&mut self, local: bool, _count: u64) -> Decode<()> {
-        self.local = local;
-        Ok(())
-    }
-
+impl<P: Iterator<Item = IpAddr>, F: FnMut(Member)> Visitor<'_, '_, P, F> {
+    /// Takes the position `at`, which is in the bits.
     fn position(&mut self, at: usize) {
         self.pass(at);
         let Some(address) = self.pool.next() else { return };
@@ -327,11 +322,16 @@ impl<P: Iterator<Item = IpAddr>, F: FnMut(Member)> Sink for Visitor<'_, '_, P, F
             (self.visit)(Member { address: IpSpec::Host(address), mac: None });
         }
     }
+}
 
-    fn end(&mut self) {
-        if self.local {
+impl<P: Iterator<Item = IpAddr>, F: FnMut(Member)> Sink for Visitor<'_, '_, P, F> {
+    fn bare<'b>(&mut self, local: bool, set: Set<'b>) -> Decode<Reader<'b>> {
+        self.local = local;
+        let reader = set.drain(|at| self.position(at as usize))?;
+        if local {
             self.pass(usize::MAX);
         }
+        Ok(reader)
     }
 
     fn named(&mut self, named: &Named<'_>) -> Decode<()> {
@@ -364,13 +364,10 @@ struct Finder {
 }
 
 impl Sink for Finder {
-    fn begin(&mut self, local: bool, _count: u64) -> Decode<()> {
+    fn bare<'b>(&mut self, local: bool, set: Set<'b>) -> Decode<Reader<'b>> {
         self.local = local;
-        Ok(())
-    }
-
-    fn position(&mut self, at: usize) {
-        self.in_bits |= self.wanted == Some(at);
+        let wanted = self.wanted.map(|at| at as u64);
+        set.drain(|at| self.in_bits |= wanted == Some(at))
     }
 
     fn named(&mut self, named: &Named<'_>) -> Decode<()> {
