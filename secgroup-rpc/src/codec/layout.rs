@@ -208,11 +208,6 @@ impl<'a> Devices<'a> {
         })
     }
 
-    /// How many devices are still to come.
-    pub(super) fn len(&self) -> usize {
-        self.ids.len()
-    }
-
     /// The next device; `None` at the end.
     #[inline]
     pub(super) fn next(&mut self) -> Decode<Option<RawDevice<'a>>> {

@@ -7,6 +7,7 @@ mod ids;
 mod layout;
 mod macs;
 mod pool;
+mod positions;
 mod range;
 mod read_info;
 mod rules;

@@ -35,6 +35,11 @@ impl Key6 {
         Self { prefix, vendor: None, rest: suffix }
     }
 
+    /// How far behind `first` it is, if both are in one block.
+    pub(super) fn distance(self, first: Self) -> Option<u64> {
+        ((self.prefix, self.vendor) == (first.prefix, first.vendor)).then(|| self.rest - first.rest)
+    }
+
     fn address(self) -> Ipv6Addr {
         let suffix = match self.vendor {
             Some(vendor) => u64::from(vendor ^ 0x02_0000) << 40 | 0xFFFE << 24 | self.rest,
@@ -53,8 +58,8 @@ impl Key6 {
 pub(super) const BASE_VENDOR: u32 = 0xFA_163E;
 
 /// Writes `addresses`, which ascend strictly.
-pub(super) fn write_v4(to: &mut Writer, addresses: &[Ipv4Addr]) {
-    let blocks24 = addresses.chunk_by(|a, b| a.to_bits() >> 8 == b.to_bits() >> 8).count();
+pub(super) fn write_v4(to: &mut Writer, addresses: &[u32]) {
+    let blocks24 = addresses.chunk_by(|a, b| a >> 8 == b >> 8).count();
     // Small blocks pay if they are well filled; where they are not, trying is a waste.
     if blocks24 * 8 <= addresses.len() && !addresses.is_empty() {
         let [small, large] = [8, 16].map(|low| {
@@ -71,21 +76,19 @@ pub(super) fn write_v4(to: &mut Writer, addresses: &[Ipv4Addr]) {
     }
 }
 
-fn write_blocks_v4(to: &mut Writer, addresses: &[Ipv4Addr], low: u32) {
-    let prefix = |address: &Ipv4Addr| address.to_bits() >> low;
-    let blocks = || addresses.chunk_by(|a, b| prefix(a) == prefix(b));
+fn write_blocks_v4(to: &mut Writer, addresses: &[u32], low: u32) {
+    let blocks = || addresses.chunk_by(|a, b| a >> low == b >> low);
     to.count(blocks().count());
     let mut last = None;
     for block in blocks() {
-        let prefix = block.first().map_or(0, prefix);
+        let prefix = block.first().map_or(0, |address| address >> low);
         match last {
             None => to.bits(prefix.into(), 32 - low),
             Some(last) => to.number(u64::from(prefix - last) - 1),
         }
         last = Some(prefix);
         let mask = (1 << low) - 1;
-        let rest = |address: &Ipv4Addr| u64::from(address.to_bits() & mask);
-        write_block(to, block, rest, |to, value| to.bits(value, low));
+        write_block(to, block, |address| u64::from(address & mask), |to, value| to.bits(value, low));
     }
 }
 
@@ -124,10 +127,15 @@ pub(super) fn write_v6(to: &mut Writer, addresses: &[Key6]) {
                 to.bits(vendor.into(), 24);
             }
         }
-        write_block(to, block, |key| key.rest, |to, value| match first.vendor {
-            Some(_) => to.bits(value, 24),
-            None => to.number(value),
-        });
+        write_block(
+            to,
+            block,
+            |key| key.rest,
+            |to, value| match first.vendor {
+                Some(_) => to.bits(value, 24),
+                None => to.number(value),
+            },
+        );
     }
 }
 
@@ -358,7 +366,7 @@ mod tests {
 
     fn round_trip_v4(addresses: &[Ipv4Addr]) -> usize {
         let mut writer = Writer::default();
-        write_v4(&mut writer, addresses);
+        write_v4(&mut writer, &addresses.iter().map(|address| address.to_bits()).collect::<Vec<_>>());
         let size = writer.position();
         writer.bits(5, 3);
         let bytes = writer.finish();

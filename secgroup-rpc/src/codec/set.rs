@@ -98,8 +98,9 @@ impl Rice {
     fn best(gaps: &[u64], universe: u64) -> Self {
         let count = gaps.len() as u64;
         let low = low_k(count, universe);
-        let (at_low, at_high) =
-            gaps.iter().fold((0, 0), |(at_low, at_high), gap| (at_low + (gap >> low), at_high + (gap >> low >> 1)));
+        let (at_low, at_high) = gaps
+            .iter()
+            .fold((0, 0), |(at_low, at_high), gap| (at_low + (gap >> low), at_high + (gap >> low >> 1)));
         let cost = |k: u32, quotients: u64| u64::from(K_BITS) + count * u64::from(k + 1) + quotients;
         let (low, high) =
             (Self { k: low, cost: cost(low, at_low) }, Self { k: low + 1, cost: cost(low + 1, at_high) });

@@ -1,7 +1,7 @@
 //! Writing an [`Info`]: tables first, then devices by column, groups, and members.
 
 use alloc::{string::ToString, vec, vec::Vec};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 use macaddr::MacAddr6;
 
@@ -10,6 +10,7 @@ use super::{
     column, ids, macs,
     macs::Vendors,
     pool::{self, Key6},
+    positions::{self, Key, Table},
     rules::{self, RawRule, RuleFormat},
     set, texts,
 };
@@ -35,8 +36,8 @@ pub(super) fn write(to: &mut Writer, info: &Info) {
     ids::write(to, info.devices.iter().map(|device| device.id));
     ids::write(to, tables.groups.iter().copied());
     tables.vendors.write_table(to);
-    pool::write_v4(to, &tables.pool4);
-    pool::write_v6(to, &tables.pool6);
+    pool::write_v4(to, &tables.pool4.table.keys);
+    pool::write_v6(to, &tables.pool6.table.keys);
     let places = Places::of(info, &tables);
     write_devices(to, info, &tables, &places);
     write_groups(to, info, &tables);
@@ -46,9 +47,8 @@ pub(super) fn write(to: &mut Writer, info: &Info) {
 /// What the rest of a message refers to by position.
 struct Tables {
     groups: Vec<Uuid>,
-    pool4: Vec<Ipv4Addr>,
-    pool6: Vec<Key6>,
-    index4: Index,
+    pool4: Pool<u32>,
+    pool6: Pool<Key6>,
     vendors: Vendors,
     format: RuleFormat,
 }
@@ -56,7 +56,11 @@ struct Tables {
 impl Tables {
     fn of(info: &Info) -> Self {
         let groups = group_ids(info);
-        let (pool4, pool6) = pools(info);
+        let fixed = || info.devices.iter().flat_map(|device| &*device.fixed_ips).copied();
+        let named = || info.members.iter().flat_map(others).filter_map(named_host);
+        let (v4, v6) = (|set| v4_keys(set), |set| v6_keys(set));
+        let pool4 = Pool::of(info.members.iter().map(v4), fixed().filter_map(key4), named().filter_map(key4));
+        let pool6 = Pool::of(info.members.iter().map(v6), fixed().filter_map(key6), named().filter_map(key6));
         let explicit =
             info.devices.iter().filter(|device| !has_made_address(device)).map(|device| device.mac);
         let pairs = info.devices.iter().flat_map(|device| &device.pairs).map(|pair| pair.mac);
@@ -65,8 +69,7 @@ impl Tables {
         let own = info.devices.iter().filter_map(|device| device.own_rules.as_ref()).flatten();
         let mut rules = info.groups.iter().flat_map(|group| &group.rules).chain(own);
         let format = RuleFormat { groups: groups.len(), group_ids: rules.any(|rule| rule.group.is_some()) };
-        let index4 = Index::of(pool4.iter().map(|address| address.to_bits()));
-        Self { groups, pool4, pool6, index4, vendors, format }
+        Self { groups, pool4, pool6, vendors, format }
     }
 
     fn group(&self, id: Uuid) -> usize {
@@ -103,35 +106,81 @@ fn group_ids(info: &Info) -> Vec<Uuid> {
     ids
 }
 
-/// Every host address of devices and members.
-fn pools(info: &Info) -> (Vec<Ipv4Addr>, Vec<Key6>) {
-    let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for set in &info.members {
-        v4.extend(set.v4.iter().flat_map(|members| &members.addresses));
-        v6.extend(set.v6.iter().flat_map(|members| &members.addresses).copied().map(Key6::of));
-    }
-    let named = info.members.iter().flat_map(others).filter_map(|member| match member.address {
-        IpSpec::Host(host) if member.mac.is_some() => Some(host),
-        _ => None,
-    });
-    let fixed = info.devices.iter().flat_map(|device| &*device.fixed_ips).copied();
-    let (mut more4, mut more6) = (Vec::new(), Vec::new());
-    for address in fixed.chain(named) {
-        match address {
-            IpAddr::V4(address) => more4.push(address),
-            IpAddr::V6(address) => more6.push(Key6::of(address)),
-        }
-    }
-    (merged(v4, more4), merged(v6, more6))
+/// The host addresses of one family.
+struct Pool<K> {
+    table: Table<K>,
+    /// Positions of the devices' addresses, all devices in a row.
+    fixed: Vec<u64>,
 }
 
-/// Both lists as one set. The first is sorted in stretches, which a stable sort makes use of.
-fn merged<T: Ord>(mut items: Vec<T>, mut more: Vec<T>) -> Vec<T> {
-    more.sort_unstable();
-    items.extend(more);
-    items.sort();
-    items.dedup();
-    items
+impl<K: Key> Pool<K> {
+    /// `sets` are the bare members of each group, sorted.
+    fn of(
+        sets: impl Iterator<Item = Vec<K>>,
+        fixed: impl Iterator<Item = K> + Clone,
+        named: impl Iterator<Item = K>,
+    ) -> Self {
+        let mut keys = Vec::new();
+        for set in sets {
+            if keys.is_empty() {
+                keys = set;
+            } else {
+                keys.extend(set);
+            }
+        }
+        crate::members::sort_as_set(&mut keys);
+        let mut table = Table::of(keys);
+        let mut missing: Vec<K> = named.filter(|key| table.find(*key).is_none()).collect();
+        let mut positions = Vec::new();
+        // Members know nearly all addresses of devices, so it is worth asking before sorting them in.
+        for key in fixed.clone() {
+            match table.find(key) {
+                Some(at) => positions.push(at),
+                None => missing.push(key),
+            }
+        }
+        if !missing.is_empty() {
+            let mut keys = table.keys;
+            keys.extend(missing);
+            crate::members::sort_as_set(&mut keys);
+            table = Table::of(keys);
+            positions = fixed.map(|key| table.find(key).unwrap_or(0)).collect();
+        }
+        Self { table, fixed: positions }
+    }
+}
+
+fn v4_keys(set: &MemberSet) -> Vec<u32> {
+    set.v4.iter().flat_map(|members| &members.addresses).map(|address| address.to_bits()).collect()
+}
+
+fn v6_keys(set: &MemberSet) -> Vec<Key6> {
+    let mut keys: Vec<_> =
+        set.v6.iter().flat_map(|members| &members.addresses).copied().map(Key6::of).collect();
+    crate::members::sort_as_set(&mut keys);
+    keys
+}
+
+fn key4(address: IpAddr) -> Option<u32> {
+    match address {
+        IpAddr::V4(address) => Some(address.to_bits()),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn key6(address: IpAddr) -> Option<Key6> {
+    match address {
+        IpAddr::V6(address) => Some(Key6::of(address)),
+        IpAddr::V4(_) => None,
+    }
+}
+
+/// The address of a member that goes by position for its MAC's sake.
+fn named_host(member: &Member) -> Option<IpAddr> {
+    match member.address {
+        IpSpec::Host(host) if member.mac.is_some() => Some(host),
+        _ => None,
+    }
 }
 
 /// True if the first of the device's addresses that is made from a MAC is made from its own.
@@ -143,12 +192,10 @@ fn has_made_address(device: &Device) -> bool {
     made == Some(macs::bits_of(device.mac))
 }
 
-/// Positions of each device's groups and addresses, and of each group's local addresses.
+/// Positions of each device's groups, and of each group's local addresses.
 struct Places {
-    /// Flat lists over all devices.
+    /// All devices in a row.
     groups: Vec<u64>,
-    v4: Vec<u64>,
-    v6: Vec<u64>,
     /// Per group: the addresses of its devices in the message, ascending.
     local4: Vec<Vec<u64>>,
     local6: Vec<Vec<u64>>,
@@ -157,74 +204,37 @@ struct Places {
 impl Places {
     fn of(info: &Info, tables: &Tables) -> Self {
         let empty = || vec![Vec::new(); tables.groups.len()];
-        let (groups, v4, v6) = (Vec::new(), Vec::new(), Vec::new());
-        let mut places = Self { groups, v4, v6, local4: empty(), local6: empty() };
+        let mut places = Self { groups: Vec::new(), local4: empty(), local6: empty() };
+        let (mut fixed4, mut fixed6) = (&*tables.pool4.fixed, &*tables.pool6.fixed);
         let mut last = (None, 0);
         for device in &info.devices {
-            let (start4, start6) = (places.v4.len(), places.v6.len());
-            for address in &device.fixed_ips {
-                match address {
-                    IpAddr::V4(address) => places.v4.push(tables.index4.find(&tables.pool4, *address) as u64),
-                    IpAddr::V6(address) => {
-                        let at = tables.pool6.binary_search(&Key6::of(*address)).unwrap_or(0);
-                        places.v6.push(at as u64);
-                    }
-                }
-            }
+            let v4 = device.fixed_ips.iter().filter(|address| address.is_ipv4()).count();
+            let own4 = split_off(&mut fixed4, v4);
+            let own6 = split_off(&mut fixed6, device.fixed_ips.len() - v4);
             for &id in &device.groups {
                 if last.0 != Some(id) {
                     last = (Some(id), tables.group(id));
                 }
                 places.groups.push(last.1 as u64);
-                if let Some(local) = places.local4.get_mut(last.1) {
-                    local.extend(places.v4.iter().skip(start4));
-                }
-                if let Some(local) = places.local6.get_mut(last.1) {
-                    local.extend(places.v6.iter().skip(start6));
-                }
+                places.local4.iter_mut().skip(last.1).take(1).for_each(|local| local.extend(own4));
+                places.local6.iter_mut().skip(last.1).take(1).for_each(|local| local.extend(own6));
             }
         }
-        places.local4.iter_mut().chain(&mut places.local6).for_each(crate::members::sort_as_set);
+        places.local4.iter_mut().for_each(|local| positions::sort(local, tables.pool4.table.len()));
+        places.local6.iter_mut().for_each(|local| positions::sort(local, tables.pool6.table.len()));
         places
     }
 }
 
-/// Finds positions in a sorted list of numbers: a table by high bits, then a few steps.
-pub(super) struct Index {
-    first: u32,
-    shift: u32,
-    starts: Vec<u32>,
-}
-
-impl Index {
-    pub(super) fn of(values: impl ExactSizeIterator<Item = u32> + Clone) -> Self {
-        let first = values.clone().next().unwrap_or(0);
-        let span = values.clone().last().unwrap_or(0) - first;
-        let shift = (32 - span.leading_zeros()).saturating_sub(width(values.len().max(1)));
-        let mut starts = vec![0; (span >> shift) as usize + 1];
-        let mut last = None;
-        for (at, value) in values.enumerate() {
-            let bucket = ((value - first) >> shift) as usize;
-            if last != Some(bucket) {
-                last = Some(bucket);
-                starts.iter_mut().skip(bucket).take(1).for_each(|start| *start = at as u32);
-            }
-        }
-        Self { first, shift, starts }
-    }
-
-    /// The position of `address`, which is in the list.
-    pub(super) fn find(&self, pool: &[Ipv4Addr], address: Ipv4Addr) -> usize {
-        let bucket = (address.to_bits() - self.first) >> self.shift;
-        let start = self.starts.get(bucket as usize).map_or(0, |start| *start as usize);
-        let steps = pool.get(start..).unwrap_or_default().iter().take_while(|other| **other < address);
-        start + steps.count()
-    }
+/// Takes the first `count` items off.
+fn split_off<'a>(items: &mut &'a [u64], count: usize) -> &'a [u64] {
+    let (taken, rest) = items.split_at_checked(count).unwrap_or((*items, &[]));
+    *items = rest;
+    taken
 }
 
 fn write_flat(to: &mut Writer, values: &[u64], pool: usize) {
-    let width = width(pool);
-    values.iter().for_each(|&value| to.bits(value, width));
+    to.fields(values.iter().copied(), width(pool));
 }
 
 fn write_devices(to: &mut Writer, info: &Info, tables: &Tables, places: &Places) {
@@ -240,9 +250,9 @@ fn write_devices(to: &mut Writer, info: &Info, tables: &Tables, places: &Places)
     column::write(to, devices().map(|device| device.groups.len() as u64));
     write_flat(to, &places.groups, tables.groups.len());
     column::write(to, count(Family::V4));
-    write_flat(to, &places.v4, tables.pool4.len());
+    write_flat(to, &tables.pool4.fixed, tables.pool4.table.len());
     column::write(to, count(Family::V6));
-    write_flat(to, &places.v6, tables.pool6.len());
+    write_flat(to, &tables.pool6.fixed, tables.pool6.table.len());
     column::write(to, devices().map(|device| has_made_address(device).into()));
     for device in devices().filter(|device| !has_made_address(device)) {
         tables.vendors.write(to, device.mac);
@@ -338,49 +348,61 @@ fn write_groups(to: &mut Writer, info: &Info, tables: &Tables) {
 
 fn write_members(to: &mut Writer, info: &Info, tables: &Tables, places: &Places) {
     write_presence(to, &tables.groups, &info.members, |set| set.id);
-    let find4 = |address: Ipv4Addr| tables.index4.find(&tables.pool4, address) as u64;
-    let find6 = |address: Ipv6Addr| tables.pool6.binary_search(&Key6::of(address)).unwrap_or(0) as u64;
-    let expected = expected_macs(info, places, tables);
+    let expected = expected_macs(info, tables);
+    let none: &[u64] = &[];
     for set in &info.members {
         let at = tables.group(set.id);
-        let local = |local: &[Vec<u64>]| local.get(at).cloned().unwrap_or_default();
         to.bit(set.v4.is_some());
         to.bit(set.v6.is_some());
         if let Some(members) = &set.v4 {
-            let all = members.addresses == tables.pool4;
-            let found = locate(members, all, |address| match address {
-                IpAddr::V4(address) => find4(address),
-                IpAddr::V6(_) => 0,
-            });
-            let pool = tables.pool4.len() as u64;
-            write_family(to, &found, &local(&places.local4), pool, &tables.vendors, |at| {
-                expected.0.get(at as usize).copied().flatten()
-            });
+            let all = members.addresses.len() == tables.pool4.table.len();
+            let find = |address| key4(address).and_then(|key| tables.pool4.table.find(key));
+            let found = locate(members, all, |address| find(address).unwrap_or(0));
+            let family = FamilyTable {
+                local: places.local4.get(at).map_or(none, |local| local),
+                pool: tables.pool4.table.len() as u64,
+                vendors: &tables.vendors,
+                expected: &expected.0,
+            };
+            write_family(to, &found, &family);
         }
         if let Some(members) = &set.v6 {
-            let found = locate(members, false, |address| match address {
-                IpAddr::V6(address) => find6(address),
-                IpAddr::V4(_) => 0,
-            });
-            let pool = tables.pool6.len() as u64;
-            write_family(to, &found, &local(&places.local6), pool, &tables.vendors, |at| {
-                expected.1.get(at as usize).copied().flatten()
-            });
+            let all = members.addresses.len() == tables.pool6.table.len();
+            let find = |address| key6(address).and_then(|key| tables.pool6.table.find(key));
+            let found = locate(members, all, |address| find(address).unwrap_or(0));
+            let family = FamilyTable {
+                local: places.local6.get(at).map_or(none, |local| local),
+                pool: tables.pool6.table.len() as u64,
+                vendors: &tables.vendors,
+                expected: &expected.1,
+            };
+            write_family(to, &found, &family);
         }
     }
+}
+
+/// What the members of one family of one group refer to.
+struct FamilyTable<'a> {
+    /// Positions of the group's local addresses.
+    local: &'a [u64],
+    /// Addresses in the table.
+    pool: u64,
+    vendors: &'a Vendors,
+    /// The MAC that each of them leads one to expect.
+    expected: &'a [Option<MacAddr6>],
 }
 
 /// The MAC that an address leads one to expect: its device's, else the one it is made from. Only
 /// worked out if some member has a MAC.
 type Expected = Vec<Option<MacAddr6>>;
 
-fn expected_macs(info: &Info, places: &Places, tables: &Tables) -> (Expected, Expected) {
+fn expected_macs(info: &Info, tables: &Tables) -> (Expected, Expected) {
     if !info.members.iter().flat_map(others).any(|member| member.mac.is_some()) {
         return (Vec::new(), Vec::new());
     }
-    let mut v4: Expected = vec![None; tables.pool4.len()];
-    let mut v6: Expected = tables.pool6.iter().map(|key| key.mac().map(macs::mac_of)).collect();
-    let (mut at4, mut at6) = (places.v4.iter(), places.v6.iter());
+    let mut v4: Expected = vec![None; tables.pool4.table.len()];
+    let mut v6: Expected = tables.pool6.table.keys.iter().map(|key| key.mac().map(macs::mac_of)).collect();
+    let (mut at4, mut at6) = (tables.pool4.fixed.iter(), tables.pool6.fixed.iter());
     // Of two devices with one address the first counts, so the list is filled from behind.
     let mut owned = Vec::new();
     for device in &info.devices {
@@ -399,6 +421,8 @@ fn expected_macs(info: &Info, places: &Places, tables: &Tables) -> (Expected, Ex
 
 /// The members of one family by position.
 struct Located {
+    /// The bare addresses are the whole table, and `bare` is empty.
+    all: bool,
     /// Bare addresses, ascending.
     bare: Vec<u64>,
     /// Addresses with a MAC, ascending, each address once.
@@ -409,12 +433,11 @@ struct Located {
 
 /// `all` tells that the bare addresses are the whole table.
 fn locate<A: Copy + Into<IpAddr>>(members: &Members<A>, all: bool, find: impl Fn(IpAddr) -> u64) -> Located {
-    let mut bare: Vec<u64> = if all {
-        (0..members.addresses.len() as u64).collect()
-    } else {
-        members.addresses.iter().map(|&address| find(address.into())).collect()
-    };
-    crate::members::sort_as_set(&mut bare);
+    let mut bare = Vec::new();
+    if !all {
+        bare.extend(members.addresses.iter().map(|&address| find(address.into())));
+        crate::members::sort_as_set(&mut bare);
+    }
     let (mut named, mut odd) = (Vec::new(), Vec::new());
     let mut last = None;
     for member in &members.others {
@@ -428,35 +451,34 @@ fn locate<A: Copy + Into<IpAddr>>(members: &Members<A>, all: bool, find: impl Fn
         }
     }
     named.sort_unstable();
-    Located { bare, named, odd }
+    Located { all, bare, named, odd }
 }
 
-fn write_family(
-    to: &mut Writer,
-    found: &Located,
-    local: &[u64],
-    pool: u64,
-    vendors: &Vendors,
-    expected: impl Fn(u64) -> Option<MacAddr6> + Copy,
-) {
-    write_subset(to, &found.bare, local, pool);
+fn write_family(to: &mut Writer, found: &Located, family: &FamilyTable<'_>) {
+    if found.all {
+        let as_local = family.local.len() as u64 == family.pool;
+        to.bit(as_local);
+        to.number(if as_local { 0 } else { family.pool });
+    } else {
+        write_subset(to, &found.bare, family.local, family.pool);
+    }
     to.bit(!found.named.is_empty() || !found.odd.is_empty());
     if found.named.is_empty() && found.odd.is_empty() {
         return;
     }
     let named: Vec<u64> = found.named.iter().map(|(at, _)| *at).collect();
-    set::write(to, &named, pool);
-    let as_expected = |&(at, mac): &(u64, MacAddr6)| expected(at) == Some(mac);
+    set::write(to, &named, family.pool);
+    let as_expected = |&(at, mac): &(u64, MacAddr6)| family.expected.get(at as usize) == Some(&Some(mac));
     column::write(to, found.named.iter().map(|entry| as_expected(entry).into()));
     for (_, mac) in found.named.iter().filter(|entry| !as_expected(entry)) {
-        vendors.write(to, *mac);
+        family.vendors.write(to, *mac);
     }
     to.count(found.odd.len());
     for member in &found.odd {
         rules::write_spec(to, member.address);
         to.bit(member.mac.is_some());
         if let Some(mac) = member.mac {
-            vendors.write(to, mac);
+            family.vendors.write(to, mac);
         }
     }
 }
@@ -467,10 +489,6 @@ fn write_subset(to: &mut Writer, values: &[u64], local: &[u64], pool: u64) {
     if values == local {
         to.bit(true);
         return to.number(0);
-    }
-    if values.len() as u64 == pool {
-        to.bit(false);
-        return set::write(to, values, pool);
     }
     let difference = symmetric_difference(values, local);
     let coded = |values: &[u64]| {
