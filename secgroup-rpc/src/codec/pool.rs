@@ -59,51 +59,92 @@ pub(super) const BASE_VENDOR: u32 = 0xFA_163E;
 
 /// Writes `addresses`, which ascend strictly.
 pub(super) fn write_v4(to: &mut Writer, addresses: &[u32]) {
-    let blocks24 = addresses.chunk_by(|a, b| a >> 8 == b >> 8).count();
+    let next = addresses.iter().skip(1);
+    let gaps: Vec<u64> = addresses.iter().zip(next).map(|(a, b)| u64::from(b - a) - 1).collect();
     // Small blocks pay if they are well filled; where they are not, trying is a waste.
-    if blocks24 * 8 <= addresses.len() && !addresses.is_empty() {
-        let [small, large] = [8, 16].map(|low| {
-            let mut trial = Writer::default();
-            write_blocks_v4(&mut trial, addresses, low);
-            trial
-        });
-        let is_small = small.position() < large.position();
-        to.bit(is_small);
-        to.append(if is_small { &small } else { &large });
-    } else {
-        to.bit(false);
-        write_blocks_v4(to, addresses, 16);
-    }
-}
-
-fn write_blocks_v4(to: &mut Writer, addresses: &[u32], low: u32) {
-    let blocks = || addresses.chunk_by(|a, b| a >> low == b >> low);
-    to.count(blocks().count());
+    let blocks24 = block_count(addresses, 8);
+    let is_small = !addresses.is_empty()
+        && blocks24 * 8 <= addresses.len()
+        && blocks_v4_cost(addresses, &gaps, 8) < blocks_v4_cost(addresses, &gaps, 16);
+    to.bit(is_small);
+    let low = if is_small { 8 } else { 16 };
+    to.count(block_count(addresses, low));
     let mut last = None;
-    for block in blocks() {
-        let prefix = block.first().map_or(0, |address| address >> low);
+    for block in blocks_v4(addresses, &gaps, low) {
         match last {
-            None => to.bits(prefix.into(), 32 - low),
-            Some(last) => to.number(u64::from(prefix - last) - 1),
+            None => to.bits(block.prefix.into(), 32 - low),
+            Some(last) => to.number(u64::from(block.prefix - last) - 1),
         }
-        last = Some(prefix);
-        let mask = (1 << low) - 1;
-        write_block(to, block, |address| u64::from(address & mask), |to, value| to.bits(value, low));
+        last = Some(block.prefix);
+        let (first, last) = (u64::from(block.first), u64::from(block.last));
+        write_block(to, (first, last), block.inner, |to, value| to.bits(value, low));
     }
 }
 
-/// Count, first, distance to the last, and the set of what lies between.
-fn write_block<T>(to: &mut Writer, block: &[T], value: impl Fn(&T) -> u64, put: impl Fn(&mut Writer, u64)) {
-    to.number(block.len() as u64 - 1);
-    let [first, inner @ .., last] = block else {
-        return block.iter().for_each(|only| put(to, value(only)));
-    };
-    let universe = value(last) - value(first) - 1;
-    put(to, value(first));
-    put(to, universe);
-    let before = block.iter();
-    let gaps: Vec<u64> = inner.iter().zip(before).map(|(b, a)| value(b) - value(a) - 1).collect();
-    set::write_gaps(to, &gaps, universe);
+/// How many blocks of `1 << low` the addresses fall into.
+fn block_count(addresses: &[u32], low: u32) -> usize {
+    let borders =
+        addresses.iter().zip(addresses.iter().skip(1)).map(|(a, b)| usize::from(a >> low != b >> low));
+    borders.sum::<usize>() + usize::from(!addresses.is_empty())
+}
+
+/// A block of IPv4 addresses: its prefix, the first and the last one without it, and the gaps of those
+/// in between, if there are two or more.
+struct BlockV4<'a> {
+    prefix: u32,
+    first: u32,
+    last: u32,
+    inner: Option<&'a [u64]>,
+}
+
+/// The blocks of `1 << low` of the addresses, whose `gaps` are known.
+fn blocks_v4<'a>(addresses: &'a [u32], gaps: &'a [u64], low: u32) -> impl Iterator<Item = BlockV4<'a>> {
+    let mut start = 0;
+    core::iter::from_fn(move || {
+        let rest = addresses.get(start..)?;
+        let prefix = rest.first()? >> low;
+        let block = rest.get(..rest.partition_point(|address| address >> low == prefix))?;
+        let inner = gaps.get(start..).and_then(|gaps| gaps.get(..block.len().checked_sub(2)?));
+        start += block.len();
+        let mask = (1 << low) - 1;
+        Some(BlockV4 { prefix, first: block.first()? & mask, last: block.last()? & mask, inner })
+    })
+}
+
+/// The bits of the blocks.
+fn blocks_v4_cost(addresses: &[u32], gaps: &[u64], low: u32) -> u64 {
+    let mut cost = set::number_bits(block_count(addresses, low) as u64);
+    let mut last = None;
+    for block in blocks_v4(addresses, gaps, low) {
+        cost += match last {
+            None => u64::from(32 - low),
+            Some(last) => set::number_bits(u64::from(block.prefix - last) - 1),
+        };
+        last = Some(block.prefix);
+        cost += u64::from(low);
+        if let Some(inner) = block.inner {
+            let universe = u64::from(block.last - block.first) - 1;
+            cost += set::number_bits(inner.len() as u64 + 1) + u64::from(low) + set::cost(inner, universe);
+        } else {
+            cost += set::number_bits(0);
+        }
+    }
+    cost
+}
+
+/// Count, first, distance to the last, and the set of what lies between, by its gaps.
+fn write_block(
+    to: &mut Writer,
+    (first, last): (u64, u64),
+    inner: Option<&[u64]>,
+    put: impl Fn(&mut Writer, u64),
+) {
+    to.number(inner.map_or(0, |inner| inner.len() as u64 + 1));
+    put(to, first);
+    if let Some(inner) = inner {
+        put(to, last - first - 1);
+        set::write_gaps(to, inner, last - first - 1);
+    }
 }
 
 /// Writes `addresses`, whose keys ascend strictly.
@@ -127,15 +168,14 @@ pub(super) fn write_v6(to: &mut Writer, addresses: &[Key6]) {
                 to.bits(vendor.into(), 24);
             }
         }
-        write_block(
-            to,
-            block,
-            |key| key.rest,
-            |to, value| match first.vendor {
-                Some(_) => to.bits(value, 24),
-                None => to.number(value),
-            },
-        );
+        let ends = (first.rest, block.last().map_or(0, |last| last.rest));
+        let next = block.iter().skip(1);
+        let gaps: Vec<u64> = block.iter().zip(next).map(|(a, b)| b.rest - a.rest - 1).collect();
+        let inner = gaps.split_last().map(|(_, inner)| inner);
+        write_block(to, ends, inner, |to, value| match first.vendor {
+            Some(_) => to.bits(value, 24),
+            None => to.number(value),
+        });
     }
 }
 

@@ -33,41 +33,81 @@ pub(super) fn write(to: &mut Writer, values: &[u64], universe: u64) {
 fn gaps_of(values: &[u64]) -> Vec<u64> {
     let mut gaps = Vec::with_capacity(values.len());
     gaps.extend(values.first());
-    gaps.extend(values.windows(2).map(|pair| match *pair {
-        [a, b] => b - a - 1,
-        _ => 0,
-    }));
+    gaps.extend(values.iter().zip(values.iter().skip(1)).map(|(a, b)| b - a - 1));
     gaps
 }
 
 /// Writes a set whose size the reader knows, by its gaps: what lies before the first number, and
 /// between each and the next.
 pub(super) fn write_gaps(to: &mut Writer, gaps: &[u64], universe: u64) {
-    let count = gaps.len() as u64;
-    if count == 0 || count == universe {
-        return;
-    }
-    let rice = Rice::best(gaps, universe);
-    let mut best = (rice.cost, mode::GAPS);
-    if universe < best.0 {
-        best = (universe, mode::BITMAP);
-    }
-    let dense = universe < 3 * count;
-    let holes = if dense { gaps_of_holes(gaps, universe) } else { Vec::new() };
-    let hole_rice = Rice::best(&holes, universe);
-    if dense && hole_rice.cost < best.0 {
-        best = (hole_rice.cost, mode::HOLES);
-    }
-    if let Some(cost) = runs_cost(gaps, best.0) {
-        best = (cost, mode::RUNS);
-    }
-    to.bits(best.1, 2);
-    match best.1 {
-        mode::GAPS => rice.write(to, gaps),
-        mode::HOLES => hole_rice.write(to, &holes),
+    let Some(plan) = Plan::of(gaps, universe) else { return };
+    to.bits(plan.mode, 2);
+    match plan.mode {
+        mode::GAPS | mode::HOLES => plan.rice.write(to, plan.holes.as_deref().unwrap_or(gaps)),
         mode::BITMAP => write_bitmap(to, gaps, universe),
         _ => write_runs(to, gaps),
     }
+}
+
+/// The bits that [`write_gaps`] takes.
+pub(super) fn cost(gaps: &[u64], universe: u64) -> u64 {
+    Plan::of(gaps, universe).map_or(0, |plan| plan.cost + 2)
+}
+
+/// The smallest coding of a set.
+struct Plan {
+    mode: u64,
+    /// Without the two bits of the mode.
+    cost: u64,
+    rice: Rice,
+    /// The gaps of what is not in the set, if these are written.
+    holes: Option<Vec<u64>>,
+}
+
+impl Plan {
+    /// `None` if there is nothing to write: the count says it all.
+    fn of(gaps: &[u64], universe: u64) -> Option<Self> {
+        let count = gaps.len() as u64;
+        if count == 0 || count == universe {
+            return None;
+        }
+        let rice = Rice::best(gaps, universe);
+        let mut plan = Self { mode: mode::GAPS, cost: rice.cost, rice, holes: None };
+        if universe < plan.cost {
+            (plan.mode, plan.cost) = (mode::BITMAP, universe);
+        }
+        let runs = gaps.iter().skip(1).fold(1, |runs, gap| runs + u64::from(*gap != 0));
+        if universe < 3 * count && holes_cost_at_least(gaps, runs, universe) < plan.cost {
+            let holes = gaps_of_holes(gaps, universe);
+            let rice = Rice::best(&holes, universe);
+            if rice.cost < plan.cost {
+                plan = Self { mode: mode::HOLES, cost: rice.cost, rice, holes: Some(holes) };
+            }
+        }
+        // A run takes eight bits at least; so most sets are done with quickly.
+        if runs * 8 < plan.cost {
+            let cost = runs_cost(gaps);
+            if cost < plan.cost {
+                (plan.mode, plan.cost) = (mode::RUNS, cost);
+            }
+        }
+        Some(plan)
+    }
+}
+
+/// The holes between so many runs cost no less than this, which is quicker to find out.
+fn holes_cost_at_least(gaps: &[u64], runs: u64, universe: u64) -> u64 {
+    let holes = universe - gaps.len() as u64;
+    let low = low_k(holes, universe);
+    // A run after the last hole costs nothing.
+    let last_run = 1 + gaps.iter().rev().take_while(|gap| **gap == 0).count();
+    let before_holes = (gaps.len() - last_run.min(gaps.len())) as u64;
+    let cost = |k: u32| {
+        // Each run's quotient is rounded down.
+        let quotients = before_holes.saturating_sub(runs * ((1 << k) - 1)) >> k;
+        u64::from(K_BITS) + holes * u64::from(k + 1) + quotients
+    };
+    cost(low).min(cost(low + 1))
 }
 
 /// The gaps of the numbers below `universe` that are not in the set: how many of the set come before
@@ -150,18 +190,12 @@ fn runs_of(gaps: &[u64]) -> impl Iterator<Item = (u64, u64)> + '_ {
     })
 }
 
-/// What runs cost, if it is below `limit`.
-fn runs_cost(gaps: &[u64], limit: u64) -> Option<u64> {
-    // A run takes eight bits at least; so most sets are done with quickly.
-    let runs = gaps.iter().skip(1).fold(1, |runs, gap| runs + u64::from(*gap != 0));
-    if runs * 8 >= limit {
-        return None;
-    }
-    let cost = runs_of(gaps).map(|(skipped, more)| number_bits(skipped) + number_bits(more)).sum();
-    (cost < limit).then_some(cost)
+fn runs_cost(gaps: &[u64]) -> u64 {
+    runs_of(gaps).map(|(skipped, more)| number_bits(skipped) + number_bits(more)).sum()
 }
 
-const fn number_bits(value: u64) -> u64 {
+/// The bits of [`Writer::number`].
+pub(super) const fn number_bits(value: u64) -> u64 {
     let bits = 64 - (value | 1).leading_zeros() as u64;
     bits.div_ceil(3) * 4
 }
@@ -503,6 +537,19 @@ mod tests {
             for pattern in 0..1u64 << universe {
                 let values: Vec<_> = (0..universe).filter(|bit| pattern >> bit & 1 == 1).collect();
                 round_trip(&values, universe);
+            }
+        }
+    }
+
+    #[test]
+    fn holes_are_only_passed_over_where_they_would_lose() {
+        for universe in 1..=13 {
+            for pattern in 1..(1u64 << universe) - 1 {
+                let values: Vec<_> = (0..universe).filter(|bit| pattern >> bit & 1 == 1).collect();
+                let gaps = gaps_of(&values);
+                let runs = 1 + gaps.iter().skip(1).filter(|gap| **gap > 0).count() as u64;
+                let cost = Rice::best(&gaps_of_holes(&gaps, universe), universe).cost;
+                assert!(holes_cost_at_least(&gaps, runs, universe) <= cost, "{values:?} of {universe}");
             }
         }
     }

@@ -121,7 +121,9 @@ impl<K: Key> Pool<K> {
         named: impl Iterator<Item = K>,
     ) -> Self {
         let mut keys = Vec::new();
+        let mut sizes = Vec::new();
         for set in sets {
+            sizes.push(set.len());
             if keys.is_empty() {
                 keys = set;
             } else {
@@ -129,7 +131,10 @@ impl<K: Key> Pool<K> {
             }
         }
         crate::members::sort_as_set(&mut keys);
-        let mut table = Table::of(keys);
+        // A set that is the whole table is known without looking.
+        let parts = sizes.into_iter().filter(|size| *size < keys.len()).sum::<usize>();
+        let questions = parts + fixed.clone().count();
+        let mut table = Table::of(keys, questions);
         let mut missing: Vec<K> = named.filter(|key| table.find(*key).is_none()).collect();
         let mut positions = Vec::new();
         // Members know nearly all addresses of devices, so it is worth asking before sorting them in.
@@ -143,7 +148,8 @@ impl<K: Key> Pool<K> {
             let mut keys = table.keys;
             keys.extend(missing);
             crate::members::sort_as_set(&mut keys);
-            table = Table::of(keys);
+            let questions = keys.len();
+            table = Table::of(keys, questions);
             positions = fixed.map(|key| table.find(key).unwrap_or(0)).collect();
         }
         Self { table, fixed: positions }
