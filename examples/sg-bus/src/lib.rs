@@ -4,9 +4,14 @@
 pub mod agent;
 pub mod backoff;
 pub mod cloud;
+pub mod commands;
+pub mod credentials;
 pub mod demo;
+mod frame;
 pub mod hub;
 pub mod input;
+pub mod output;
 pub mod rabbit;
 pub mod server;
+pub mod state;
 pub mod transport;

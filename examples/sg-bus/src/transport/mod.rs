@@ -4,7 +4,9 @@
 //! may lose messages, since the streams heal themselves; it must not reorder or invent them.
 
 pub mod amqp;
+pub mod any;
 pub mod mem;
+pub mod tcp;
 
 use std::fmt;
 use std::str::FromStr;
