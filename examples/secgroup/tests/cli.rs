@@ -191,6 +191,53 @@ fn diff_tells_what_changed_in_any_form_and_by_exit_code() {
 }
 
 #[test]
+fn render_writes_what_each_tool_reads() {
+    let sample = sample();
+    let render = |args: &[&str]| {
+        let args = [&["render"], args, &[sample.to_str().unwrap()]].concat();
+        let done = secgroup(&args, b"");
+        (done.status.code(), String::from_utf8(done.stdout).unwrap())
+    };
+    let (code, nft) = render(&["nft"]);
+    assert_eq!(code, Some(0));
+    for line in [
+        "table bridge secgroup {",
+        "elements = { 192.0.2.1, 198.51.100.7, 198.51.100.9, 198.51.100.64/26 }",
+        "ip saddr @members4-6513270e-269e-4d37-82a7-4de452e6b438 accept",
+        "ip saddr 203.0.113.0/24 tcp dport 22-23 accept",
+        "\"tap6cad4a26-8d\" . ip : goto out4-tap6cad4a26-8d",
+    ] {
+        assert!(nft.contains(line), "{line}: {nft}");
+    }
+    assert!(
+        render(&["nft", "--link", "routed", "--interface", "qvo"]).1.contains("\"qvo6cad4a26-8d\" . ip ")
+    );
+    assert!(render(&["ipset"]).1.contains("add NIPv46513270e-269e-4d37-82a7-- 198.51.100.9/32"));
+    assert!(
+        render(&["iptables"]).1.contains("-m set --match-set NIPv46513270e-269e-4d37-82a7- src -j RETURN")
+    );
+    assert!(render(&["iptables", "--no-ipset"]).1.contains("-s 198.51.100.9/32 -j RETURN"));
+    assert!(
+        render(&["ip6tables"])
+            .1
+            .contains("-s 2001:db8::7/128 -m mac --mac-source 02:00:00:00:00:07 -j RETURN")
+    );
+    assert_eq!(render(&["nft", "--interface", "; drop"]).0, Some(2));
+}
+
+#[test]
+fn ports_that_would_share_an_interface_are_bad_input() {
+    let text = fs::read_to_string(sample()).unwrap();
+    let ids: Vec<&str> =
+        text.match_indices("\"id\": \"").map(|(at, word)| &text[at + word.len()..][..36]).collect();
+    assert_eq!(ids.len(), 2);
+    let twin = format!("{}{}", &ids[0][..35], if ids[0].ends_with('0') { '1' } else { '0' });
+    let done = secgroup(&["render", "nft", "-"], text.replace(ids[1], &twin).as_bytes());
+    assert_eq!(done.status.code(), Some(2));
+    assert!(String::from_utf8(done.stderr).unwrap().contains("two ports would be tap"));
+}
+
+#[test]
 fn bench_writes_a_row_per_coding_and_draws_them() {
     let folder = tempfile::tempdir().unwrap();
     let plot = folder.path().join("growth.svg");

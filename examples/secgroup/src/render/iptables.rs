@@ -284,25 +284,19 @@ fn protocol_words(out: &mut String, found: &Match, protocol: u8) {
         let code = found.icmp_code.map_or_else(String::new, |code| format!("/{code}"));
         let _ = write!(out, "-m {module} --{option}-type {kind}{code} ");
     }
+    // UDP-Lite has no match of its own.
+    let module = [(6, "tcp"), (17, "udp"), (33, "dccp"), (132, "sctp")];
+    let module = module.into_iter().find(|(number, _)| *number == protocol).map(|(_, module)| module);
     let ranges = [("sport", found.source_ports), ("dport", found.ports)];
-    let module = match protocol {
-        6 => Some("tcp"),
-        17 => Some("udp"),
-        33 => Some("dccp"),
-        132 => Some("sctp"),
-        // There is no match for UDP-Lite: multiport knows it.
-        _ => None,
-    };
+    if let Some(module) = module.filter(|_| ranges.iter().any(|(_, range)| range.is_some())) {
+        let _ = write!(out, "-m {module} ");
+    }
     for (option, range) in ranges {
-        let Some((min, max)) = range else { continue };
-        let between = if min == max { min.to_string() } else { format!("{min}:{max}") };
-        match module {
-            Some(module) => {
-                let _ = write!(out, "-m {module} --{option} {between} ");
-            }
-            None => {
-                let _ = write!(out, "-m multiport --{option}s {between} ");
-            }
-        }
+        let _ = match range {
+            Some((min, max)) if min == max && module.is_some() => write!(out, "--{option} {min} "),
+            Some((min, max)) if min == max => write!(out, "-m multiport --{option}s {min} "),
+            Some((min, max)) => write!(out, "-m multiport --{option}s {min}:{max} "),
+            None => Ok(()),
+        };
     }
 }

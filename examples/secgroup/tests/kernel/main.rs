@@ -11,7 +11,9 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod connections;
 mod probes;
+mod recorded;
 mod world;
 
 use std::{fs, path::Path};

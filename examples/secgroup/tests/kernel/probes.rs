@@ -16,7 +16,7 @@ use crate::world::FAR_MAC;
 /// Marks our packets; a number follows.
 const MAGIC: &[u8; 8] = b"sg probe";
 /// Far ends that are tried per port and family, at most.
-const FAR_ENDS: usize = 14;
+const FAR_ENDS: usize = 8;
 /// Source ports of probes: each has its own, so that no flow is another one's reply.
 const FIRST_PORT: u16 = 20_000;
 
@@ -362,9 +362,7 @@ fn is_routable(info: &Info, probe: &Probe) -> bool {
         }
         IpAddr::V6(address) => address.segments()[0] & 0xE000 == 0x2000,
     };
-    let is_local = |address: IpAddr| {
-        info.devices.iter().any(|device| device.fixed_ips.iter().any(|own| *own == address))
-    };
+    let is_local = |address: IpAddr| info.devices.iter().any(|device| device.fixed_ips.contains(&address));
     let to_far = probe.to == Place::Far;
     is_global(probe.packet.source)
         && is_global(probe.packet.destination)

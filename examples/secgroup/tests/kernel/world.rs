@@ -193,18 +193,19 @@ fn route_lines(info: &Info, taps: &[String]) -> Vec<String> {
     lines
 }
 
-/// Runs `command` with `input`; what it complains about if it fails.
-fn feed(command: &str, input: &str) -> Result<(), String> {
+/// Runs `command` with `input`; what it says, or what it complains about if it fails.
+pub(crate) fn feed(command: &str, input: &str) -> Result<String, String> {
     let mut words = command.split(' ');
     let mut child = Command::new(words.next().unwrap())
         .args(words)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("{command}: {error}"))?;
     // A command that fails early does not read its input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let done = child.wait_with_output().unwrap();
-    if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if done.status.success() { Ok(text(&done.stdout)) } else { Err(text(&done.stderr)) }
 }
