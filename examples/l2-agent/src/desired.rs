@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use macaddr::MacAddr6;
+use secgroup_rpc::{Device, Info, Limits, Message, read_json};
 use serde::Deserialize;
 use vlan_table::VlanId;
 
@@ -28,6 +29,9 @@ pub struct Desired {
     /// Tunnels to other nodes; none if absent.
     #[serde(default)]
     pub tunnels: Option<Tunnels>,
+    /// Security groups; without them nothing is filtered.
+    #[serde(default)]
+    pub security: Option<Security>,
     /// The networks, by their order in the file.
     #[serde(default, rename = "network")]
     pub networks: Vec<Network>,
@@ -45,6 +49,43 @@ pub struct Tunnels {
     /// The other nodes' addresses.
     #[serde(default)]
     pub remotes: Vec<IpAddr>,
+}
+
+/// Where security groups come from, and what they say.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    /// The reply of `security_group_info_for_devices`, as JSON or in `secgroup-rpc`'s binary form;
+    /// relative to the file that names it.
+    pub file: PathBuf,
+    /// What becomes of a port that the reply does not have.
+    #[serde(default)]
+    pub unknown_ports: UnknownPorts,
+    /// What the file says.
+    #[serde(skip)]
+    pub info: Info,
+}
+
+/// What becomes of a port that nobody said how to filter.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownPorts {
+    /// It passes everything: Neutron leaves the ports of routers and DHCP servers out.
+    #[default]
+    Trusted,
+    /// It stays dead.
+    Dead,
+}
+
+/// How a port is filtered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Filter<'a> {
+    /// It passes everything.
+    Nothing,
+    /// By the groups of this device.
+    Groups(&'a Device),
+    /// Nobody knows, and it must not pass unfiltered.
+    Unknown,
 }
 
 /// One layer-2 network.
@@ -183,13 +224,34 @@ impl Desired {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let is_json = path.extension().is_some_and(|extension| extension == "json");
-        let desired: Self = if is_json {
+        let mut desired: Self = if is_json {
             serde_json::from_str(&text).with_context(|| path.display().to_string())?
         } else {
             toml::from_str(&text).with_context(|| path.display().to_string())?
         };
         desired.check_unique().with_context(|| path.display().to_string())?;
+        if let Some(security) = &mut desired.security {
+            let file = path.parent().unwrap_or(Path::new("")).join(&security.file);
+            security.info = read_info(&file).with_context(|| file.display().to_string())?;
+            security.file = file;
+        }
         Ok(desired)
+    }
+
+    /// How a port is filtered.
+    pub fn filter(&self, port: &Port) -> Filter<'_> {
+        let Some(security) = &self.security else { return Filter::Nothing };
+        let devices = &security.info.devices;
+        let device = port
+            .id
+            .parse()
+            .ok()
+            .and_then(|id| devices.get(devices.binary_search_by_key(&id, |device| device.id).ok()?));
+        match (device, security.unknown_ports) {
+            (Some(device), _) if device.is_filtered() => Filter::Groups(device),
+            (None, UnknownPorts::Dead) => Filter::Unknown,
+            _ => Filter::Nothing,
+        }
     }
 
     /// The way out of a network.
@@ -241,6 +303,18 @@ impl Desired {
             }
         }
         Ok(())
+    }
+}
+
+/// A reply of `security_group_info_for_devices`, in either form.
+fn read_info(file: &Path) -> anyhow::Result<Info> {
+    let bytes = std::fs::read(file)?;
+    let is_text = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    let limits = Limits::default();
+    let message = if is_text { read_json(&bytes, &limits)? } else { Message::decode(&bytes, &limits)? };
+    match message {
+        Message::Info(info) => Ok(info),
+        other => bail!("this is {}, not a reply of security_group_info_for_devices", other.kind()),
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod backend;
 pub mod desired;
+mod filter;
 pub mod flow;
 pub mod local_vlan;
 pub mod mapping;

@@ -133,19 +133,26 @@ fn verdict(outcome: &Outcome) -> ExitCode {
 /// A desired state that follows its file. A file that cannot be used changes nothing.
 struct Watched {
     path: std::path::PathBuf,
-    changed: Option<SystemTime>,
+    changed: [Option<SystemTime>; 2],
     state: Desired,
 }
 
 impl Watched {
     fn read(path: &std::path::Path) -> anyhow::Result<Self> {
-        let changed = modified(path);
         let state = Desired::read(path).context("the desired state cannot be used")?;
-        Ok(Self { path: path.to_owned(), changed, state })
+        let mut watched = Self { path: path.to_owned(), changed: [None; 2], state };
+        watched.changed = watched.modified();
+        Ok(watched)
+    }
+
+    /// When the file, and the file of security groups that it names, were written.
+    fn modified(&self) -> [Option<SystemTime>; 2] {
+        let groups = self.state.security.as_ref().map(|security| security.file.as_path());
+        [Some(self.path.as_path()), groups].map(|path| path?.metadata().ok()?.modified().ok())
     }
 
     fn refresh(&mut self) {
-        let changed = modified(&self.path);
+        let changed = self.modified();
         if changed == self.changed {
             return;
         }
@@ -155,8 +162,4 @@ impl Watched {
             Err(error) => eprintln!("l2-agent: {error:#}; the last good state stays"),
         }
     }
-}
-
-fn modified(path: &std::path::Path) -> Option<SystemTime> {
-    path.metadata().and_then(|metadata| metadata.modified()).ok()
 }

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vlan_table::VlanId;
 
-use super::Networks;
-use super::patches::TO_INTEGRATION;
-use crate::desired::{Desired, Segment};
+use super::patches::{TO_INTEGRATION, TO_TUNNELS};
+use super::{Attachment, Networks, ports};
+use crate::desired::{self, Desired, Filter, Segment};
+use crate::filter;
 use crate::flow::Flow;
 use crate::mapping::{integration_patch, physical_patch, tunnel_port};
-use crate::observed::{Bridge, Observed};
+use crate::observed::{Bridge, Observed, Port};
 
 /// Tables of the integration bridge.
 mod int {
@@ -39,10 +40,12 @@ pub(super) fn tables(
     desired: &Desired,
     observed: &Observed,
     networks: &Networks,
+    faults: &mut Vec<String>,
 ) -> BTreeMap<String, BTreeSet<Flow>> {
     let Some(integration) = observed.bridges.get(&desired.integration_bridge) else { return BTreeMap::new() };
     let mut tables = BTreeMap::new();
     let mut inner: BTreeSet<_> = integration_defaults().into();
+    inner.extend(transient(desired, observed, networks, faults));
     for bridge in desired.bridge_mappings.bridges() {
         let Some(seen) = observed.bridges.get(bridge) else { continue };
         let inward = ofport(integration, &integration_patch(bridge));
@@ -65,14 +68,50 @@ pub(super) fn tables(
     tables
 }
 
-fn integration_defaults() -> [Flow; 6] {
+/// What happens to a frame in its local VLAN: it is switched, through the filter if there is one.
+fn transient(
+    desired: &Desired,
+    observed: &Observed,
+    networks: &Networks,
+    faults: &mut Vec<String>,
+) -> BTreeSet<Flow> {
+    let (Some(security), Some(integration)) =
+        (&desired.security, observed.bridges.get(&desired.integration_bridge))
+    else {
+        return BTreeSet::from([Flow::new(int::TRANSIENT, 1, "", "NORMAL")]);
+    };
+    let port = |(port, wanted, attachment): (&Port, &'_ desired::Port, &Attachment)| {
+        let device = match desired.filter(wanted) {
+            Filter::Groups(device) => Some(device),
+            Filter::Nothing | Filter::Unknown => None,
+        };
+        Some(filter::Port { ofport: port.ofport?, vlan: attachment.vlan, mac: wanted.mac.0, device })
+    };
+    let ports: Vec<_> = ports::attached(desired, observed, networks).filter_map(port).collect();
+    let way_out = |segment: &Segment| match segment {
+        Segment::Local => None,
+        Segment::Flat { bridge } | Segment::Vlan { bridge, .. } => {
+            ofport(integration, &integration_patch(bridge))
+        }
+        Segment::Vxlan { .. } => ofport(integration, TO_TUNNELS),
+    };
+    let network = |attachment: &Attachment| filter::Network {
+        vlan: attachment.vlan,
+        way_out: way_out(&attachment.segment),
+    };
+    let networks: Vec<_> = networks.attached().map(network).collect();
+    let (flows, unspoken) = filter::flows(&security.info, &ports, &networks);
+    faults.extend(unspoken);
+    flows
+}
+
+fn integration_defaults() -> [Flow; 5] {
     [
         Flow::new(int::ENTRY, 65535, "dl_vlan=4095", "drop"),
         Flow::new(int::ENTRY, 0, "", goto(int::PACKET_RATE)),
         Flow::new(int::CANARY, 0, "", "drop"),
         Flow::new(int::PACKET_RATE, 0, "", goto(int::BANDWIDTH)),
         Flow::new(int::BANDWIDTH, 0, "", goto(int::TRANSIENT)),
-        Flow::new(int::TRANSIENT, 1, "", "NORMAL"),
     ]
 }
 

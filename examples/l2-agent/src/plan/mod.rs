@@ -116,7 +116,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     let networks = Networks::of(desired, observed, &mut plan.vlans);
     patches::plan(desired, observed, &mut plan);
-    let wanted = flows::tables(desired, observed, &networks);
+    let wanted = flows::tables(desired, observed, &networks, &mut plan.faults);
     let mut settled = BTreeSet::new();
     for (bridge, flows) in wanted {
         let Some(seen) = observed.bridges.get(&bridge) else { continue };

@@ -11,7 +11,7 @@ use crate::observed::Observed;
 /// The peer of a patch port that is not to be connected yet.
 pub const NO_PEER: &str = "nonexistent-peer";
 /// The patch port on the integration bridge towards the tunnels.
-const TO_TUNNELS: &str = "patch-tun";
+pub(super) const TO_TUNNELS: &str = "patch-tun";
 /// The patch port on the tunnel bridge towards the integration bridge.
 pub(super) const TO_INTEGRATION: &str = "patch-int";
 

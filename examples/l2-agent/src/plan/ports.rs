@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vlan_table::VlanId;
 
 use super::{Attachment, Networks, Op, Plan, Status};
-use crate::desired::{self, Desired, Segment};
+use crate::desired::{self, Desired, Filter, Segment};
 use crate::observed::{DEAD_VLAN, Observed, Port, Wiring};
 
 /// The note beside a port's tag that names its network.
@@ -28,6 +28,19 @@ pub(super) fn remembered<'a>(
         let network = port.wiring.other_config.get(NET_UUID)?;
         let tag = port.wiring.other_config.get("tag")?.parse().ok()?;
         Some((network.as_str(), VlanId::new(tag)?))
+    })
+}
+
+/// The ports that belong into a network, with what is desired of them and where.
+pub(super) fn attached<'a>(
+    desired: &'a Desired,
+    observed: &'a Observed,
+    networks: &'a Networks,
+) -> impl Iterator<Item = (&'a Port, &'a desired::Port, &'a Attachment)> {
+    let wanted: BTreeMap<_, _> = desired.ports.iter().map(|port| (port.id.as_str(), port)).collect();
+    guests(desired, observed).filter_map(move |(_, port)| {
+        let wanted = *wanted.get(port.iface_id()?)?;
+        Some((port, wanted, attachment(desired, wanted, port, networks).ok()?))
     })
 }
 
@@ -68,21 +81,36 @@ enum Goal {
 }
 
 fn goal(desired: &Desired, wanted: &desired::Port, port: &Port, networks: &Networks) -> Goal {
+    match attachment(desired, wanted, port, networks) {
+        Ok(attachment) => {
+            Goal::Vlan { wiring: wiring(desired, wanted, attachment), segment: attachment.segment.clone() }
+        }
+        Err(why) => Goal::Dead(why),
+    }
+}
+
+/// The network of a port, or why it must not talk.
+fn attachment<'a>(
+    desired: &Desired,
+    wanted: &desired::Port,
+    port: &Port,
+    networks: &'a Networks,
+) -> Result<&'a Attachment, String> {
     let attached_mac = port.external_ids.get("attached-mac").map(|mac| mac.to_ascii_lowercase());
     let mac = wanted.mac.0.to_string().to_ascii_lowercase();
     if attached_mac.as_ref() != Some(&mac) {
         let found = attached_mac.as_deref().unwrap_or("not set");
-        return Goal::Dead(format!("attached-mac is {found}, not {mac}"));
+        return Err(format!("attached-mac is {found}, not {mac}"));
     }
     if !wanted.admin_state_up {
-        return Goal::Dead("admin_state_up is false".to_owned());
+        return Err("admin_state_up is false".to_owned());
+    }
+    if desired.filter(wanted) == Filter::Unknown {
+        return Err("no security groups are known for it, and unknown_ports is dead".to_owned());
     }
     match networks.get(&wanted.network) {
-        Some(Ok(attachment)) => {
-            Goal::Vlan { wiring: wiring(desired, wanted, attachment), segment: attachment.segment.clone() }
-        }
-        Some(Err(why)) => Goal::Dead(why.clone()),
-        None => Goal::Dead(format!("network {} is not attached", wanted.network)),
+        Some(network) => network.as_ref().map_err(Clone::clone),
+        None => Err(format!("network {} is not attached", wanted.network)),
     }
 }
 
