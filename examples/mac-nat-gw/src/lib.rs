@@ -3,6 +3,7 @@
 pub mod config;
 pub mod gateway;
 pub mod guest;
+pub mod lint;
 pub mod neutron;
 pub mod replay;
 pub mod run;

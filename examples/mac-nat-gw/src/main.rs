@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use mac_nat::export::{Ability, DataPlane, Interfaces, Support};
 use mac_nat_gw::guest::{Guest, System};
 use mac_nat_gw::status::Status;
-use mac_nat_gw::{BadInput, EXIT_BAD_INPUT, Settings, replay, run};
+use mac_nat_gw::{BadInput, EXIT_BAD_INPUT, Settings, lint, replay, run};
 
 /// Puts machines with MACs of their own behind the MACs that a hoster accepts.
 #[derive(Parser)]
@@ -91,6 +91,30 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Tell what an existing rule set would leak or break, with the frame that proves it
+    #[command(
+        after_help = "Rules are what `nft -j list ruleset`, `ebtables-save` or `ovs-ofctl --names dump-flows BR` \
+        print; scripts of ebtables commands and files for `ovs-ofctl add-flows` are read as well. Frames of \
+        all kinds, made from the bindings of the configuration, run through them and through the engine.\n\n\
+        Exit codes: 0 nothing found, 1 something found, 2 bad input.\n\n\
+        Example:\n  nft -j list ruleset | mac-nat-gw lint --config gw.toml -"
+    )]
+    Lint {
+        /// What wrote the rules; guessed if not given
+        #[arg(long)]
+        format: Option<FormatName>,
+        /// The bindings
+        #[arg(long)]
+        config: PathBuf,
+        /// OpenFlow's number of an interface, where flows have numbers
+        #[arg(long = "port", value_name = "INTERFACE=NUMBER", value_parser = interface_and_number)]
+        ports: Vec<(String, String)>,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+        /// The rules; `-` is standard input
+        rules: PathBuf,
+    },
     /// Ask a running gateway for its counters and bindings
     #[command(after_help = "Example:\n  mac-nat-gw status --socket /run/mac-nat-gw.sock --json")]
     Status {
@@ -126,12 +150,26 @@ enum Command {
 enum PlaneName {
     /// `nft -f`, bridge family
     Nft,
+    /// `nft -f`, netdev family: hooks at the devices
+    NftNetdev,
+    /// `nft -f`, bridge family, and rules with checksums that go over netlink: `apply` sends both
+    NftNetlink,
     /// A shell script of ebtables commands
     Ebtables,
     /// `ovs-ofctl add-flows`, a flow for each address
     Openflow,
     /// `ovs-ofctl add-flows`, where outgoing frames teach the way back
     OpenflowLearn,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatName {
+    /// `nft -j list ruleset`
+    NftJson,
+    /// `ebtables-save`
+    EbtablesSave,
+    /// `ovs-ofctl dump-flows`
+    OvsFlows,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -144,7 +182,7 @@ enum SystemName {
 
 fn main() -> ExitCode {
     match execute(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             let bad_input = error.downcast_ref::<BadInput>().is_some();
@@ -153,8 +191,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> Result<()> {
+fn execute(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Lint { format, config, ports, json, rules } => {
+            let report = lint_rules(format, &Settings::read(&config, own_mac)?, &ports, &rules)?;
+            print(&if json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() })?;
+            return Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Run { config, quiet } => {
             let status = run::run(&Settings::read(&config, own_mac)?, quiet)?;
             eprint!("{status}");
@@ -175,11 +218,37 @@ fn execute(command: Command) -> Result<()> {
             print(&guest_config(&guest, system))
         }
     }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+fn lint_rules(
+    format: Option<FormatName>,
+    settings: &Settings,
+    ports: &[(String, String)],
+    rules: &Path,
+) -> Result<lint::Report> {
+    let text = match rules == Path::new("-") {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(rules),
+    };
+    let text = text.map_err(|error| BadInput::new(rules.display(), error))?;
+    let format = match format {
+        Some(FormatName::NftJson) => lint::Format::NftJson,
+        Some(FormatName::EbtablesSave) => lint::Format::EbtablesSave,
+        Some(FormatName::OvsFlows) => lint::Format::OvsFlows,
+        None => lint::Format::guess(&text).ok_or_else(|| {
+            BadInput::new(rules.display(), "this looks like no rules that we know")
+                .help("say which with `--format`")
+        })?,
+    };
+    Ok(lint::lint(&text, format, settings, ports)?)
 }
 
 fn export(plane: PlaneName, settings: &Settings) -> Result<()> {
     let plane = match plane {
         PlaneName::Nft => DataPlane::Nftables,
+        PlaneName::NftNetdev => DataPlane::NftNetdev,
+        PlaneName::NftNetlink => DataPlane::NftNetlink,
         PlaneName::Ebtables => DataPlane::Ebtables,
         PlaneName::Openflow => DataPlane::OpenFlow,
         PlaneName::OpenflowLearn => DataPlane::OpenFlowLearn,
@@ -231,6 +300,11 @@ fn print(text: &str) -> Result<()> {
 fn side_and_capture(text: &str) -> Result<(String, PathBuf), String> {
     let (side, capture) = text.split_once('=').ok_or("wanted is SIDE=CAPTURE, such as uplink=wan.pcap")?;
     Ok((side.to_owned(), capture.into()))
+}
+
+fn interface_and_number(text: &str) -> Result<(String, String), String> {
+    let (name, number) = text.split_once('=').ok_or("wanted is INTERFACE=NUMBER, such as eth0=1")?;
+    Ok((name.to_owned(), number.to_owned()))
 }
 
 /// The MAC of an interface of this machine.

@@ -144,15 +144,40 @@ fn learned_flows_find_the_way_back_without_knowing_a_binding() {
 }
 
 #[test]
+fn discovery_that_open_vswitch_cannot_rewrite_does_not_leave() {
+    for plane in [DataPlane::OpenFlow, DataPlane::OpenFlowLearn] {
+        let Some(mut ovs) = lab(Mode::Single, plane) else { return };
+        assert!(ovs.exchange("vm1", &ns(V1, A6, R6, &slla(V1))).contains_key("uplink"));
+        let frames = [
+            ns(V1, A6, R6, &slla(V1).repeat(2)),
+            na(R, V1, A6, R6, A6, &tlla(V1).repeat(2)),
+            nd_frame(R, V1, A6, R6, 133, &[&[0; 4][..], &slla(V1)].concat()),
+        ];
+        for frame in frames {
+            assert_eq!(ovs.exchange("vm1", &frame).get("uplink"), None, "{plane:?}: {frame:02x?}");
+        }
+    }
+}
+
+#[test]
 fn nft_takes_the_rules_twice() {
     if !private_ovs::enter_namespaces() {
         return;
     }
+    for name in ["eth0", "vm1", "vm2"] {
+        feed("ip", &["link", "add", name, "type", "veth", "peer", "name", &format!("{name}p")], "");
+    }
     for mode in [Mode::Single, Mode::Vmac] {
-        let rules = DataPlane::Nftables.export(&config(mode), &devices()).unwrap();
-        assert_eq!(rules.left_out.len(), 3, "the IPv6 addresses");
-        for _ in 0..2 {
-            let Some(()) = feed("nft", &["-f", "-"], &rules.text) else { return private_ovs::skip("nft") };
+        for (plane, left_out) in
+            [(DataPlane::Nftables, 3), (DataPlane::NftNetdev, 3), (DataPlane::NftNetlink, 0)]
+        {
+            let rules = plane.export(&config(mode), &devices()).unwrap();
+            assert_eq!(rules.left_out.len(), left_out, "{plane:?}: the IPv6 addresses");
+            for _ in 0..2 {
+                let Some(()) = feed("nft", &["-f", "-"], &rules.text) else {
+                    return private_ovs::skip("nft");
+                };
+            }
         }
     }
 }

@@ -1,28 +1,31 @@
-//! `ebtables`: IPv4 and ARP by rewriting addresses of frames; no payloads, so no IPv6. What names an
-//! inside MAC where it cannot be rewritten is dropped.
+//! `ebtables`: IPv4 and ARP by rewriting addresses of frames; no payloads, so no IPv6.
+//!
+//! What no rule translates is dropped: an ARP target cannot be written, so announcements that carry
+//! the inside MAC there do not leave.
 
 use alloc::collections::BTreeSet;
-
-use alloc::format;
-use alloc::string::String;
 use core::net::IpAddr;
 
 use super::{Ability, ExportError, Interfaces, Rules, line};
 use crate::binding::LowerCase;
-use crate::{Config, Mode, Vlans};
+use crate::{Config, MacAddr6, Vlans};
 
 pub(super) fn rules(config: &Config, interfaces: &Interfaces) -> Result<Rules, ExportError> {
-    let (uplink, host) = (&interfaces.uplink, LowerCase(config.host.mac));
+    let uplink = &interfaces.uplink;
     let mut rules = Rules::default();
     let text = &mut rules.text;
-    line!(text, "ebtables -t nat -N macnat-in -P RETURN");
-    line!(text, "ebtables -t nat -N macnat-out -P RETURN");
-    // An announcement sent as a reply names its sender a second time, as the target.
-    let inside: BTreeSet<_> = config.bindings.iter().map(|binding| binding.inside.into_array()).collect();
-    for inside in inside.into_iter().map(|inside| LowerCase(inside.into())) {
+    let mut left_out = Rules::default();
+    for (chain, policy) in [("macnat-from", "RETURN"), ("macnat-in", "RETURN"), ("macnat-out", "DROP")] {
+        line!(text, "ebtables -t nat -N {chain} -P {policy}");
+    }
+    for own in distinct(config.wire_macs()) {
+        // Only the host has these, and its frames come through no port.
+        line!(text, "ebtables -t nat -A macnat-from -s {own} -j DROP");
+        line!(text, "ebtables -t nat -A macnat-out -s {own} -j RETURN");
+    }
+    for inside in distinct(config.bindings.iter().map(|binding| binding.inside)) {
         line!(text, "ebtables -t nat -A macnat-out -p ARP --arp-mac-dst {inside} -j DROP");
     }
-    let mut left_out = Rules::default();
     for binding in &config.bindings {
         let (net, inside, wire) = (binding.net, LowerCase(binding.inside), LowerCase(binding.wire));
         if binding.vlans != Vlans::UNTAGGED {
@@ -41,22 +44,20 @@ pub(super) fn rules(config: &Config, interfaces: &Interfaces) -> Result<Rules, E
                 "ebtables -t nat -A macnat-in -d {wire} -p {protocol} {field} {net} -j dnat --to-destination {inside}"
             );
         }
-        if config.mode == Mode::Vmac {
-            snat(text, &format!("-s {inside} "), &wire);
-        }
+        let from = |fields| alloc::format!("ebtables -t nat -A macnat-out -s {inside} {fields}");
+        let arp = alloc::format!("-j snat --to-source {wire} --snat-arp");
+        line!(text, "{} --ip-src {net} -j snat --to-source {wire}", from("-p IPv4"));
+        line!(text, "{} --arp-ip-src {net} {arp}", from("-p ARP"));
+        line!(text, "{} --arp-ip-src 0.0.0.0 --arp-ip-dst {net} {arp}", from("-p ARP"));
     }
-    // What no rule has translated leaves with the host's MAC, whoever sent it.
-    snat(text, "", &host);
-    // IPv6, RARP and everything else name MACs in places that no rule reaches.
-    line!(text, "ebtables -t nat -A macnat-out ! -s {host} -j DROP");
+    line!(text, "ebtables -t nat -A PREROUTING ! -i {uplink} -j macnat-from");
     line!(text, "ebtables -t nat -A PREROUTING -i {uplink} -j macnat-in");
     line!(text, "ebtables -t nat -A POSTROUTING -o {uplink} -j macnat-out");
     rules.left_out = left_out.left_out;
     Ok(rules)
 }
 
-/// The translation of frames from a machine, or from anybody.
-fn snat(text: &mut String, from: &str, wire: &LowerCase) {
-    line!(text, "ebtables -t nat -A macnat-out -p IPv4 {from}-j snat --to-source {wire}");
-    line!(text, "ebtables -t nat -A macnat-out -p ARP {from}-j snat --to-source {wire} --snat-arp");
+fn distinct(macs: impl Iterator<Item = MacAddr6>) -> impl Iterator<Item = LowerCase> {
+    let macs: BTreeSet<_> = macs.map(MacAddr6::into_array).collect();
+    macs.into_iter().map(|mac| LowerCase(mac.into()))
 }

@@ -22,6 +22,7 @@
 //! ```
 
 mod ebtables;
+pub mod netlink;
 mod nftables;
 mod openflow;
 mod openflow_learn;
@@ -46,6 +47,10 @@ pub enum DataPlane {
     Ebtables,
     /// `nft -f`, bridge family.
     Nftables,
+    /// `nft -f`, netdev family: hooks at the devices instead of the bridge.
+    NftNetdev,
+    /// `nft -f`, bridge family, and [rules](Rules::netlink) that only netlink can express.
+    NftNetlink,
     /// `ovs-ofctl add-flows`, one flow per address.
     OpenFlow,
     /// `ovs-ofctl add-flows`, where `learn()` fills in the way back.
@@ -76,6 +81,10 @@ impl Interfaces {
 pub struct Rules {
     /// What its tool reads.
     pub text: String,
+    /// Rules that belong into chains of the text, in front of what they have already, and that the
+    /// tool cannot express ([`DataPlane::NftNetlink`] only). Until they are there, what they would
+    /// translate is dropped.
+    pub netlink: Vec<netlink::Rule>,
     /// Bindings that it cannot carry: their frames are dropped.
     pub left_out: Vec<LeftOut>,
 }
@@ -106,13 +115,22 @@ pub enum ExportError {
 
 impl DataPlane {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ebtables, Self::Nftables, Self::OpenFlow, Self::OpenFlowLearn];
+    pub const ALL: [Self; 6] = [
+        Self::Ebtables,
+        Self::Nftables,
+        Self::NftNetdev,
+        Self::NftNetlink,
+        Self::OpenFlow,
+        Self::OpenFlowLearn,
+    ];
 
     /// The name on a command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ebtables => "ebtables",
             Self::Nftables => "nft",
+            Self::NftNetdev => "nft-netdev",
+            Self::NftNetlink => "nft-netlink",
             Self::OpenFlow => "openflow",
             Self::OpenFlowLearn => "openflow-learn",
         }
@@ -129,7 +147,7 @@ impl DataPlane {
         }
         match self {
             Self::Ebtables => ebtables::rules(config, interfaces),
-            Self::Nftables => nftables::rules(config, interfaces),
+            Self::Nftables | Self::NftNetdev | Self::NftNetlink => nftables::rules(self, config, interfaces),
             Self::OpenFlow => openflow::rules(config, interfaces),
             Self::OpenFlowLearn => openflow_learn::rules(config, interfaces),
         }

@@ -66,11 +66,19 @@ pub(super) fn sort_by_port(
         line!(text, "priority=50,in_port={port} actions=resubmit(,1)");
     }
     line!(text, "table=1,priority=0 actions=drop");
-    for kind in [133, 134, 137] {
-        // Their options cannot be matched, so they cannot be rewritten.
-        line!(text, "table=1,priority=180,icmp6,icmp_type={kind} actions=drop");
-    }
+    unreadable_discovery(text, "table=1,priority=180");
     Ok(())
+}
+
+/// What Open vSwitch cannot rewrite: kinds whose options are no fields, and messages with broken
+/// options or the same one twice, whose target it then reads as zero.
+pub(super) fn unreadable_discovery(text: &mut String, place: &str) {
+    for kind in [133, 134, 137] {
+        line!(text, "{place},icmp6,icmp_type={kind} actions=drop");
+    }
+    for kind in [135, 136] {
+        line!(text, "{place},icmp6,icmp_type={kind},nd_target=:: actions=drop");
+    }
 }
 
 /// What restricts a flow to these VLANs; `None` beyond one tag.

@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use super::openflow::unreadable_discovery;
 use super::{Ability, ExportError, Interfaces, Rules, line};
 use crate::binding::LowerCase;
 use crate::{Config, Mode};
@@ -62,6 +63,7 @@ fn guard(text: &mut String, config: &Config) {
             }
         }
     }
+    unreadable_discovery(text, "table=5,priority=110");
     line!(text, "table=5,priority=0 actions=resubmit(,10)");
 }
 
@@ -133,9 +135,6 @@ fn rewrite(text: &mut String, uplink: &str, wire: &LowerCase) {
             text,
             "table=30,priority=100,icmp6,icmp_type={kind} actions=set_field:{wire}->eth_src,set_field:{wire}->{field},output:{uplink}"
         );
-    }
-    for kind in [133, 134, 137] {
-        line!(text, "table=30,priority=100,icmp6,icmp_type={kind} actions=drop");
     }
     line!(text, "table=30,priority=50 actions=set_field:{wire}->eth_src,output:{uplink}");
 }

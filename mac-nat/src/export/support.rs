@@ -37,6 +37,8 @@ pub enum Ability {
     Vmac,
     /// One machine with several wire MACs.
     SeveralWires,
+    /// Keeping a machine from addresses of the host, of routers and of its neighbours.
+    Spoofing,
     /// Dropping everything that is not understood.
     DropsTheRest,
 }
@@ -56,7 +58,7 @@ pub enum Support {
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Ipv4,
         Self::AnnouncementTarget,
         Self::NeighbourDiscovery,
@@ -70,6 +72,7 @@ impl Ability {
         Self::SilentOwner,
         Self::Vmac,
         Self::SeveralWires,
+        Self::Spoofing,
         Self::DropsTheRest,
     ];
 }
@@ -91,6 +94,7 @@ impl fmt::Display for Ability {
             Self::SilentOwner => "machines that have not spoken",
             Self::Vmac => "a wire MAC per machine",
             Self::SeveralWires => "several wire MACs on one machine",
+            Self::Spoofing => "addresses of others stay theirs",
             Self::DropsTheRest => "other protocols stay inside",
         })
     }
@@ -102,26 +106,44 @@ impl DataPlane {
         use Support::{Leaks, Limited, No, Yes};
         match (self, ability) {
             (_, Ability::Ipv4) => Yes,
-            (Self::Ebtables | Self::Nftables | Self::OpenFlow, Ability::SilentOwner) => {
-                Limited("only with a binding: nobody asks inside")
+            (Self::OpenFlowLearn, Ability::SilentOwner | Ability::Vmac | Ability::SeveralWires) => No,
+            (_, Ability::SilentOwner) => Limited("only with a binding: nobody asks inside"),
+            (_, Ability::Vmac | Ability::SeveralWires | Ability::DropsTheRest) => Yes,
+            (Self::OpenFlowLearn, Ability::Spoofing) => {
+                Limited("a neighbour's address moves to whoever uses it")
             }
+            (_, Ability::Spoofing) => Yes,
 
-            (Self::Ebtables, Ability::Vmac | Ability::MalformedNd | Ability::DropsTheRest) => Yes,
+            (Self::Ebtables, Ability::MalformedNd) => Yes,
             (Self::Ebtables, _) => No,
 
-            (Self::Nftables, Ability::AnnouncementTarget | Ability::Vmac | Ability::SeveralWires) => Yes,
-            (Self::Nftables, Ability::MalformedNd | Ability::DropsTheRest) => Yes,
-            (Self::Nftables, Ability::ConflictDetection) => Limited("for ten seconds after a probe"),
-            (Self::Nftables, Ability::Dhcp) => Limited("the UDP checksum is cleared, not corrected"),
-            (Self::Nftables, _) => No,
+            (
+                Self::Nftables | Self::NftNetdev | Self::NftNetlink,
+                Ability::AnnouncementTarget | Ability::MalformedNd,
+            ) => Yes,
+            (Self::Nftables | Self::NftNetdev | Self::NftNetlink, Ability::ConflictDetection) => {
+                Limited("for ten seconds after a probe")
+            }
+            (Self::Nftables | Self::NftNetdev, Ability::Dhcp) => {
+                Limited("the UDP checksum is cleared, not corrected")
+            }
+            (Self::NftNetlink, Ability::Dhcp) => Yes,
+            (Self::NftNetlink, Ability::NeighbourDiscovery) => {
+                Limited("messages with one option and no other header; the rest is dropped")
+            }
+            (Self::NftNetlink, Ability::RouterOptions) => {
+                Limited("solicitations; advertisements and redirects are dropped")
+            }
+            (Self::Nftables | Self::NftNetdev | Self::NftNetlink, _) => No,
 
             (Self::OpenFlow, Ability::Learning | Ability::ConflictDetection) => No,
             (Self::OpenFlowLearn, Ability::Learning) => Limited(
                 "half a second late, since learning and the datapath's cache are reconciled that often",
             ),
-            (Self::OpenFlowLearn, Ability::SilentOwner | Ability::Vmac | Ability::SeveralWires) => No,
             (_, Ability::RouterOptions | Ability::Dhcp | Ability::TwoVlans) => No,
-            (_, Ability::MalformedNd) => Leaks("only the first copy of an option is rewritten"),
+            (_, Ability::MalformedNd) => {
+                Leaks("what stands behind an option without length, or in a later fragment")
+            }
             (Self::OpenFlow | Self::OpenFlowLearn, _) => Yes,
         }
     }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use mac_nat::export::{Ability, DataPlane};
 
 use crate::frames::{
-    A, A6, ALL_ROUTERS, ANY, ARP, B6, BROADCAST, E, G, IPV4, IPV6, LL1, Mac, NIL, R, R6, RARP, V1, arp, dst,
-    eth, group_mac, icmpv6, ipv6, mac_at, nd_body, nd_frame, slla, solicited_node, src, tlla, udp4, word,
+    A, A6, ALL_ROUTERS, ANY, ARP, B, B6, BROADCAST, E, G, H, IPV4, IPV6, LL1, Mac, NIL, R, R6, RARP, V1, arp,
+    arp_frame, dst, eth, group_mac, icmpv6, ipv6, mac_at, nd_body, nd_frame, slla, solicited_node, src, tlla,
+    udp4, word,
 };
 use crate::lab::{E as NIC, GATEWAY, IP, IP6, ROUTER6, W};
 use crate::plane::Plane;
@@ -40,8 +41,12 @@ impl Check {
 const STATIC: &[Plane] = &[
     Plane::Rules(DataPlane::Ebtables),
     Plane::Rules(DataPlane::Nftables),
+    Plane::Rules(DataPlane::NftNetdev),
+    Plane::Rules(DataPlane::NftNetlink),
     Plane::Rules(DataPlane::OpenFlow),
 ];
+const NETLINK: &[Plane] = &[Plane::Rules(DataPlane::NftNetlink)];
+const LEARN: &[Plane] = &[Plane::Rules(DataPlane::OpenFlowLearn)];
 
 use Ability::*;
 use Setting::{Bound, Unbound, Vmac as ManyWires};
@@ -96,7 +101,8 @@ pub(crate) const CHECKS: &[Check] = &[
         let payload = [&[58, 0, 1, 4, 0, 0, 0, 0][..], &message].concat();
         s.send("vm1", &eth(group_mac(group), V1, &[], IPV6, &ipv6(A6, group, 0, 255, &payload)));
         s.sees_outside(|frame| frame.get(20) == Some(&0) && frame.get(88..94) == Some(&E))
-    }),
+    })
+    .but_not(NETLINK),
     check(NeighbourDiscovery, Bound, "the kernel finds that its IPv6 address is taken outside", taken_ipv6),
     check(RouterOptions, Bound, "router solicitations are translated", |s| {
         s.send(
@@ -109,12 +115,14 @@ pub(crate) const CHECKS: &[Check] = &[
         let body = [&[64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &slla(V1)].concat();
         s.send("vm1", &nd_frame(group_mac(ALL_ROUTERS), V1, LL1, ALL_ROUTERS, 134, &body));
         s.sees_outside(|frame| is_nd(frame, 134) && frame.get(72..78) == Some(&E))
-    }),
+    })
+    .but_not(NETLINK),
     check(RouterOptions, Bound, "redirects are translated", |s| {
         let body = [&[0; 4][..], &A6.octets(), &B6.octets(), &tlla(V1)].concat();
         s.send("vm1", &nd_frame(R, V1, LL1, R6, 137, &body));
         s.sees_outside(|frame| is_nd(frame, 137) && frame.get(96..102) == Some(&E))
-    }),
+    })
+    .but_not(NETLINK),
     check(MalformedNd, Bound, "neighbour discovery made to slip through does not", malformed_nd),
     check(ConflictDetection, Bound, "arping finds that an address is taken outside", taken_ipv4),
     check(Dhcp, Bound, "a DHCP client gets a lease", lease),
@@ -123,6 +131,8 @@ pub(crate) const CHECKS: &[Check] = &[
     check(TwoVlans, Bound, "frames with two tags leave", |s| tagged_out(s, &[13, 10])),
     check(TwoVlans, Bound, "frames with two tags arrive", |s| tagged_in(s, &[13, 10])),
     check(DropsTheRest, Bound, "other protocols stay inside", other_protocols),
+    check(Spoofing, Bound, "addresses of router, host and neighbours cannot be used", spoofing)
+        .but_not(LEARN),
     check(SilentOwner, Unbound, "an unknown machine that has said nothing is asked for", |s| {
         silent(s, IP[1])
     })
@@ -287,6 +297,21 @@ fn other_protocols(s: &Scene) -> Result {
         s.send("vm1", &frame);
     }
     s.sees_only_ip_outside()
+}
+
+fn spoofing(s: &Scene) -> Result {
+    for claimed in [G, H] {
+        s.send("vm1", &arp_frame(BROADCAST, 2, V1, claimed, NIL, claimed));
+    }
+    s.send("vm1", &eth(R, V1, &[], IPV4, &udp4(B, G, (4000, 4001), b"spoofed")));
+    let spoofed = |frame: &[u8]| {
+        [G, H].into_iter().any(|addr| is_arp(frame, 2, E, addr))
+            || frame.windows(7).any(|text| text == b"spoofed")
+    };
+    match s.sees_outside(spoofed) {
+        Ok(()) => Err("somebody else's address was used".to_owned()),
+        Err(_) => Ok(()),
+    }
 }
 
 fn moves(s: &Scene) -> Result {

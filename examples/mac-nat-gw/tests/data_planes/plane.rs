@@ -29,7 +29,8 @@ impl Installed {
 
 impl Plane {
     pub(crate) fn all() -> Vec<Self> {
-        std::iter::once(Self::Engine).chain(DataPlane::ALL.map(Self::Rules)).collect()
+        let planes = DataPlane::ALL.into_iter().filter(|plane| *plane != DataPlane::NftNetlink);
+        std::iter::once(Self::Engine).chain(planes.map(Self::Rules)).collect()
     }
 
     pub(crate) fn support(self, ability: Ability) -> Support {
@@ -45,6 +46,7 @@ impl Plane {
             Self::Engine => return true,
             Self::Rules(DataPlane::Ebtables) => ("ebtables", &["-t", "nat", "-L"]),
             Self::Rules(DataPlane::Nftables) => ("nft", &["add table bridge macnat"]),
+            Self::Rules(DataPlane::NftNetdev) => ("nft", &["add table netdev macnat"]),
             Self::Rules(_) => ("ovs-vswitchd", &["--version"]),
         };
         let command = [&["-n", program], try_out].concat();
@@ -88,7 +90,9 @@ impl Plane {
         std::fs::write(&rules, &export.stdout).unwrap();
         match (plane, &ovs) {
             (DataPlane::Ebtables, _) => lab.run("hv", &format!("sh -e {}", rules.display())),
-            (DataPlane::Nftables, _) => lab.run("hv", &format!("nft -f {}", rules.display())),
+            (DataPlane::Nftables | DataPlane::NftNetdev, _) => {
+                lab.run("hv", &format!("nft -f {}", rules.display()))
+            }
             (_, Some(ovs)) => drop(ovs.ofctl(&["add-flows", "br0", &rules.display().to_string()])),
             (_, None) => panic!("no way to load the rules of {self}"),
         }
