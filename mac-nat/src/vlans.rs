@@ -55,10 +55,16 @@ impl Vlans {
         }
     }
 
-    /// One number per value, for hashing.
+    /// One number per value, 0 for none.
+    #[inline]
     pub(crate) fn packed(self) -> u32 {
         let raw = |vid: Option<VlanId>| u32::from(vid.map_or(0, VlanId::get));
         raw(self.outer) << 16 | raw(self.inner)
+    }
+
+    /// What [`packed`](Self::packed) gave.
+    pub(crate) fn unpacked(packed: u32) -> Self {
+        Self { outer: VlanId::new((packed >> 16) as u16), inner: VlanId::new(packed as u16) }
     }
 }
 
@@ -119,6 +125,7 @@ mod tests {
             [Vlans::UNTAGGED, Vlans::one(vid(1)), Vlans::one(vid(4094)), Vlans::two(vid(13), vid(10))]
         {
             assert_eq!(vlans.to_string().parse(), Ok(vlans));
+            assert_eq!(Vlans::unpacked(vlans.packed()), vlans);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The engine: frames in, verdicts out, and a few frames of its own.
 //!
-//! `egress` and `ingress` hold the rules for the two directions, `claim` decides who owns an
+//! `egress` and `ingress` hold the rules for the two directions, `shortcut` serves most frames, `claim` decides who owns an
 //! address, `stations` knows MACs, `ask` deals with silence, `emit` writes frames.
 
 mod ask;
@@ -12,6 +12,7 @@ mod keys;
 mod manage;
 mod pending;
 mod ports;
+mod shortcut;
 mod stations;
 
 use alloc::collections::VecDeque;
@@ -89,6 +90,8 @@ pub struct MacNat {
     /// Prefix lengths of routed blocks with how many there are, longest first.
     blocks: Vec<(u8, u32)>,
     macs: Table<MacKey, Role>,
+    /// The last MAC that was looked up there in vain: nearly always the router's.
+    stranger: MacKey,
     probes: Pending<AddrKey>,
     leases: Pending<DhcpKey>,
     asks: Table<AddrKey, Ask>,
@@ -149,6 +152,7 @@ impl MacNat {
             contests: Vec::with_capacity(limits.bindings + config.host.addresses.len()),
             blocks: Vec::new(),
             macs: Table::new(macs, seed),
+            stranger: MacKey::NONE,
             probes: Pending::new(limits.pending, limits.pending_per_port, seed),
             leases: Pending::new(limits.pending, limits.pending_per_port, seed),
             asks: Table::new(limits.asks, seed),
@@ -194,7 +198,11 @@ impl MacNat {
     /// O(1): a look-up of each MAC and one of the address, and one more per length of routed blocks
     /// where only those match.
     pub fn translate(&mut self, now: Duration, from: Side, frame: &mut [u8]) -> Verdict {
-        self.translate_with(now, from, frame, Checksums::Complete)
+        let time = self.at(now);
+        match self.shortcut(time, from, frame) {
+            Some(verdict) => verdict,
+            None => self.translate_with(now, from, frame, Checksums::Complete),
+        }
     }
 
     /// As [`translate`](Self::translate), for frames of drivers that leave checksums to the NIC.
@@ -328,8 +336,9 @@ impl MacNat {
 }
 
 /// Nanoseconds since the caller's epoch; enough for 584 years.
+#[inline]
 fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(time.subsec_nanos()))
 }
 
 /// Writes a field; the parser has checked that it is there.

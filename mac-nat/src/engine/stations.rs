@@ -7,6 +7,7 @@ use super::claim::Claimant;
 use super::keys::MacKey;
 use super::{MacNat, nanos};
 use crate::frame::Mac;
+use crate::table::{Full, Id};
 use crate::{Binding, DropReason, Event};
 
 /// What a MAC is to us.
@@ -145,7 +146,7 @@ impl MacNat {
 
     /// The MACs that may leave: of the host, the ports and the bindings.
     pub(super) fn learn_wires(&mut self, bindings: &[Binding]) {
-        let _ = self.macs.insert(MacKey::new(self.host), Role::Host);
+        let _ = self.set_role(MacKey::new(self.host), Role::Host);
         let of_ports: alloc::vec::Vec<Mac> =
             self.ports.iter().filter_map(|port| port.config.wire).map(|mac| mac.into_array()).collect();
         for wire in of_ports {
@@ -167,7 +168,7 @@ impl MacNat {
             }
             _ => {
                 self.forget_station(key);
-                let _ = self.macs.insert(key, Role::Wire { owner, shared: false });
+                let _ = self.set_role(key, Role::Wire { owner, shared: false });
             }
         }
     }
@@ -198,13 +199,19 @@ impl MacNat {
                 let bound = until == 0;
                 let room = self.ports.get(who.port).is_some_and(|port| bound || port.stations < limit);
                 let station = Station { port: who.port, bindings: 0, until, wire };
-                if room && self.macs.insert(key, Role::Station(station)).is_ok() {
+                if room && self.set_role(key, Role::Station(station)).is_ok() {
                     self.count_station(who.port, 1);
                     return true;
                 }
                 false
             }
         }
+    }
+
+    /// Every new MAC comes in here: it may have been a stranger until now.
+    fn set_role(&mut self, key: MacKey, role: Role) -> Result<Id, Full> {
+        self.stranger = MacKey::NONE;
+        self.macs.insert(key, role)
     }
 
     fn forget_station(&mut self, key: MacKey) {
