@@ -15,13 +15,15 @@
 /// // A hardware address inside a neighbour solicitation.
 /// assert_eq!(adjust(0xE5FF, 26, &[0xFA, 0x16, 0x3E, 0, 0, 1], &[0x52, 0x54, 0, 0xAA, 0, 1]), 0xCB18);
 /// ```
+#[inline]
 pub fn adjust(checksum: u16, offset: usize, old: &[u8], new: &[u8]) -> u16 {
-    let mut sum = u64::from(!checksum);
-    for (i, (old, new)) in old.iter().zip(new).enumerate() {
-        let shift = if (offset + i).is_multiple_of(2) { 8 } else { 0 };
-        sum += u64::from(!(u16::from(*old) << shift)) + (u64::from(*new) << shift);
-    }
-    !fold(sum)
+    let len = old.len().min(new.len());
+    let (old, new) = (old.get(..len).unwrap_or_default(), new.get(..len).unwrap_or_default());
+    let words = old.chunks(2).map(word).zip(new.chunks(2).map(word));
+    let change = fold(words.map(|(old, new)| u64::from(!old) + u64::from(new)).sum());
+    // The sum of swapped words is the swapped sum (RFC 1071, 2 B).
+    let change = if offset.is_multiple_of(2) { change } else { change.swap_bytes() };
+    !fold(u64::from(!checksum) + u64::from(change))
 }
 
 /// As [`adjust`], for UDP over IPv4: 0 means "no checksum" and stays, a result of 0 is sent as
@@ -38,19 +40,20 @@ pub fn adjust_udp(checksum: u16, offset: usize, old: &[u8], new: &[u8]) -> u16 {
 
 /// The checksum of `parts`, laid end to end; every part but the last has an even length.
 pub(crate) fn compute(parts: &[&[u8]]) -> u16 {
-    let mut sum = 0;
-    for part in parts {
-        for word in part.chunks(2) {
-            sum += match *word {
-                [high, low] => u64::from(u16::from_be_bytes([high, low])),
-                [high] => u64::from(high) << 8,
-                _ => 0,
-            };
-        }
-    }
-    !fold(sum)
+    !fold(parts.iter().flat_map(|part| part.chunks(2)).map(|bytes| u64::from(word(bytes))).sum())
 }
 
+/// Two bytes, or the last one, which stands in the upper half.
+#[inline]
+fn word(bytes: &[u8]) -> u16 {
+    match *bytes {
+        [high, low] => u16::from_be_bytes([high, low]),
+        [high] => u16::from_be_bytes([high, 0]),
+        _ => 0,
+    }
+}
+
+#[inline]
 fn fold(mut sum: u64) -> u16 {
     while sum > 0xFFFF {
         sum = (sum & 0xFFFF) + (sum >> 16);
