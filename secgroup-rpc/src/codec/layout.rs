@@ -116,7 +116,8 @@ pub(super) struct RawDevice<'a> {
     /// 0 for none.
     pub(super) network: usize,
     pub(super) name: RawName<'a>,
-    pub(super) rules: Option<RuleList<'a>>,
+    /// Where its own rules are, if it has any.
+    rules: Option<Reader<'a>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -211,7 +212,15 @@ impl<'a> Devices<'a> {
     /// The next device; `None` at the end.
     #[inline]
     pub(super) fn next(&mut self) -> Decode<Option<RawDevice<'a>>> {
-        let Some(id) = self.ids.next() else { return Ok(None) };
+        match self.ids.next() {
+            Some(id) => self.next_with(id).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The next device, whose id is known. The caller does not ask for more than there are.
+    #[inline]
+    pub(super) fn next_with(&mut self, id: Uuid) -> Decode<RawDevice<'a>> {
         let at = self.at;
         self.at += 1;
         let mac = match self.made.get(at) {
@@ -236,15 +245,11 @@ impl<'a> Devices<'a> {
             name::LITERAL => RawName::Literal(texts::read(&mut self.names)?),
             _ => return Err(self.names.invalid("an unknown form of name")),
         };
-        let rules = match self.has_rules.get(at) {
-            0 => None,
-            _ => {
-                let list = RuleList::read(self.rules, self.format)?;
-                self.rules = list.end()?;
-                Some(list)
-            }
-        };
-        Ok(Some(RawDevice {
+        let rules = (self.has_rules.get(at) != 0).then_some(self.rules);
+        if rules.is_some() {
+            self.rules = RuleList::read(self.rules, self.format)?.end()?;
+        }
+        Ok(RawDevice {
             id,
             groups: self.groups.split(self.group_counts.get(at)),
             v4: self.v4.split(self.counts4.get(at)),
@@ -256,7 +261,21 @@ impl<'a> Devices<'a> {
             network: self.network.get(at) as usize,
             name,
             rules,
-        }))
+        })
+    }
+
+    /// The device's own rules.
+    pub(super) fn own_rules(&self, device: &RawDevice<'a>) -> Decode<Option<RuleList<'a>>> {
+        device.rules.map(|reader| RuleList::read(reader, self.format)).transpose()
+    }
+
+    /// Groups and addresses of each device: nothing else is looked at.
+    pub(super) fn places(&self) -> impl Iterator<Item = [Flat<'a>; 3]> + use<'a> {
+        let (groups, counts4, counts6) = (self.group_counts, self.counts4, self.counts6);
+        let (mut flat, mut v4, mut v6) = (self.groups, self.v4, self.v6);
+        (self.at..self.at + self.ids.len()).map(move |at| {
+            [flat.split(groups.get(at)), v4.split(counts4.get(at)), v6.split(counts6.get(at))]
+        })
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     layout::{self, Devices, Layout, RawDevice, RawName, Sink, Tables},
     macs,
     pool::Key6,
+    positions,
     rules::RuleList,
     set::Set,
     texts,
@@ -126,7 +127,7 @@ impl Owned {
         let ids = core::mem::take(&mut self.ids);
         let mut devices: Vec<_> = ids.into_iter().map(|id| Device::new(id, MacAddr6::nil())).collect();
         for device in &mut devices {
-            let Some(found) = raw.next()? else { break };
+            let found = raw.next_with(device.id)?;
             self.fill(device, &found, &raw, &owners, &networks)?;
         }
         Ok(devices)
@@ -170,7 +171,7 @@ impl Owned {
             device.network = Some(*networks.get(raw.network - 1).ok_or_else(beyond)?);
         }
         device.name = owned_name(raw)?;
-        if let Some(list) = raw.rules {
+        if let Some(list) = devices.own_rules(raw)? {
             device.own_rules = Some(self.rules(list, None)?);
         }
         Ok(())
@@ -195,10 +196,15 @@ impl Owned {
                 lists.reader = layout::read_family(lists.reader, family, pool, layout.vendors, &mut taken)?;
                 if taken.local {
                     let local = match &mut local {
-                        None => local.insert(Local::of(&layout.devices, self.groups.len())?),
+                        None => local.insert(Local::of(&layout.devices, self.groups.len(), layout.pool_sizes)),
                         Some(local) => local,
                     };
-                    taken.bare = symmetric_difference(&taken.bare, local.of_group(at, family));
+                    let local = local.of_group(at, family);
+                    // Most often the difference is empty, and there are no other addresses.
+                    taken.all = taken.bare.is_empty() && local.len() == pool;
+                    if !taken.all {
+                        taken.bare = symmetric_difference(&taken.bare, local);
+                    }
                 }
                 let bare = if taken.all { pool } else { taken.bare.len() };
                 self.spend_members(bare + taken.named.len() + taken.odd.len())?;
@@ -348,20 +354,20 @@ impl Local {
         lists.get(group).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn of(devices: &Devices<'_>, groups: usize) -> Decode<Self> {
+    fn of(devices: &Devices<'_>, groups: usize, pools: (usize, usize)) -> Self {
         let mut local = Self { v4: vec![Vec::new(); groups], v6: vec![Vec::new(); groups] };
-        let mut devices = devices.clone();
-        while let Some(device) = devices.next()? {
-            for group in device.groups {
+        for [groups, v4, v6] in devices.places() {
+            for group in groups {
                 if let Some(list) = local.v4.get_mut(group) {
-                    list.extend(device.v4.map(|at| at as u64));
+                    list.extend(v4.map(|at| at as u64));
                 }
                 if let Some(list) = local.v6.get_mut(group) {
-                    list.extend(device.v6.map(|at| at as u64));
+                    list.extend(v6.map(|at| at as u64));
                 }
             }
         }
-        local.v4.iter_mut().chain(&mut local.v6).for_each(crate::members::sort_as_set);
-        Ok(local)
+        local.v4.iter_mut().for_each(|list| positions::sort(list, pools.0));
+        local.v6.iter_mut().for_each(|list| positions::sort(list, pools.1));
+        local
     }
 }

@@ -165,7 +165,8 @@ impl<'a> View<'a> {
                 self.group_at(id).is_some_and(|at| self.contains(at, packet.far(), own))
             })
         };
-        let from_own = match device.raw.rules {
+        let own_rules = self.layout.devices.own_rules(&device.raw).ok().flatten();
+        let from_own = match own_rules {
             Some(list) => Rules { list, own: None, layout: self.layout.clone() }.find(matches),
             None => provider_rules(device.fixed_ips()).find(matches),
         };
