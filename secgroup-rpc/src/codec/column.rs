@@ -1,5 +1,7 @@
 //! One small number per item: said once if all are equal, else at a fixed width.
 
+use alloc::vec::Vec;
+
 use super::{
     DecodeError,
     bits::{Reader, Writer},
@@ -9,16 +11,88 @@ use super::{
 const WIDTH_BITS: u32 = 6;
 
 /// Writes a number per item; nothing if there are no items.
-pub(super) fn write(to: &mut Writer, values: impl Iterator<Item = u64> + Clone) {
-    let Some(first) = values.clone().next() else { return };
-    let constant = values.clone().all(|value| value == first);
-    to.bit(constant);
-    if constant {
-        return to.number(first);
+pub(super) fn write(to: &mut Writer, values: impl Iterator<Item = u64>) {
+    let mut gathered = Gathered::default();
+    values.for_each(|value| gathered.push(value));
+    gathered.write(to);
+}
+
+/// A column before it is written. Numbers that are all equal, as most are, take no room.
+#[derive(Clone, Debug)]
+pub(super) struct Gathered<T> {
+    first: Option<T>,
+    /// How many are equal to the first one, up to one that differs.
+    equal: usize,
+    /// That one and all after it.
+    rest: Vec<T>,
+}
+
+impl<T> Default for Gathered<T> {
+    fn default() -> Self {
+        Self { first: None, equal: 0, rest: Vec::new() }
     }
-    let width = 64 - values.clone().fold(0, |all, value| all | value).leading_zeros();
-    to.bits(width.into(), WIDTH_BITS);
-    values.for_each(|value| to.bits(value, width));
+}
+
+impl<T: Copy + PartialEq> Gathered<T> {
+    #[inline]
+    pub(super) fn push(&mut self, value: T) {
+        if self.first.is_none() {
+            self.first = Some(value);
+        }
+        if self.rest.is_empty() && self.first == Some(value) {
+            self.equal += 1;
+        } else {
+            self.rest.push(value);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = T> + Clone + '_ {
+        self.first.iter().copied().cycle().take(self.equal).chain(self.rest.iter().copied())
+    }
+
+    /// True if there is nothing but `value`.
+    pub(super) fn is_all(&self, value: T) -> bool {
+        self.rest.is_empty() && self.first.is_none_or(|first| first == value)
+    }
+}
+
+impl Gathered<u64> {
+    /// As [`write`].
+    pub(super) fn write(&self, to: &mut Writer) {
+        let Some(first) = self.first else { return };
+        to.bit(self.rest.is_empty());
+        if self.rest.is_empty() {
+            return to.number(first);
+        }
+        let width = 64 - self.rest.iter().fold(first, |all, value| all | value).leading_zeros();
+        to.bits(width.into(), WIDTH_BITS);
+        to.fields(self.iter(), width);
+    }
+}
+
+impl<T: Copy + Ord> Gathered<Option<T>> {
+    /// The values that there are, sorted, each once.
+    pub(super) fn distinct(&self) -> Vec<T> {
+        let mut distinct: Vec<T> = Vec::new();
+        for value in self.first.iter().chain(&self.rest).flatten() {
+            if distinct.last() != Some(value) {
+                distinct.push(*value);
+            }
+        }
+        crate::members::sort_as_set(&mut distinct);
+        distinct
+    }
+
+    /// The position of each among `distinct` plus one; 0 for none.
+    pub(super) fn positions(&self, distinct: &[T]) -> Gathered<u64> {
+        let at = |value| distinct.binary_search(&value).map_or(0, |at| at as u64 + 1);
+        let code = |value: &Option<T>| value.map_or(0, at);
+        Gathered {
+            first: self.first.as_ref().map(code),
+            equal: self.equal,
+            rest: self.rest.iter().map(code).collect(),
+        }
+    }
 }
 
 /// A column in the bits; any item is found at once.

@@ -16,7 +16,7 @@ use super::{
     rules::{self, RuleFormat, RuleList},
     set::Set,
     texts::{self, Text},
-    write_info::name,
+    write_devices::name,
 };
 use crate::{Family, IpSpec, Member, Uuid};
 
@@ -273,9 +273,8 @@ impl<'a> Devices<'a> {
     pub(super) fn places(&self) -> impl Iterator<Item = [Flat<'a>; 3]> + use<'a> {
         let (groups, counts4, counts6) = (self.group_counts, self.counts4, self.counts6);
         let (mut flat, mut v4, mut v6) = (self.groups, self.v4, self.v6);
-        (self.at..self.at + self.ids.len()).map(move |at| {
-            [flat.split(groups.get(at)), v4.split(counts4.get(at)), v6.split(counts6.get(at))]
-        })
+        (self.at..self.at + self.ids.len())
+            .map(move |at| [flat.split(groups.get(at)), v4.split(counts4.get(at)), v6.split(counts6.get(at))])
     }
 }
 

@@ -12,7 +12,8 @@ use super::{
 
 /// The address as a number, first byte highest.
 pub(super) fn bits_of(mac: MacAddr6) -> u64 {
-    mac.into_array().into_iter().fold(0, |bits, byte| bits << 8 | u64::from(byte))
+    let [a, b, c, d, e, f] = mac.into_array();
+    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
 }
 
 /// The address of [`bits_of`].
@@ -26,10 +27,10 @@ pub(super) fn mac_of(bits: u64) -> MacAddr6 {
 pub(super) struct Vendors(Vec<u32>);
 
 impl Vendors {
-    /// The vendors of `macs`.
-    pub(super) fn of(macs: impl Iterator<Item = MacAddr6>) -> Self {
+    /// The vendors of `macs`, given as numbers.
+    pub(super) fn of(macs: impl Iterator<Item = u64>) -> Self {
         let mut vendors: Vec<u32> = Vec::new();
-        for vendor in macs.map(|mac| (bits_of(mac) >> 24) as u32) {
+        for vendor in macs.map(|mac| (mac >> 24) as u32) {
             if vendors.last() != Some(&vendor) {
                 vendors.push(vendor);
             }
@@ -50,8 +51,19 @@ impl Vendors {
         self.0.iter().for_each(|&vendor| to.bits(vendor.into(), 24));
     }
 
+    /// Writes addresses given as numbers.
+    pub(super) fn write_all(&self, to: &mut Writer, macs: &[u64]) {
+        if self.0.len() == 1 {
+            return to.fields(macs.iter().map(|bits| bits & 0xFF_FFFF), 24);
+        }
+        macs.iter().for_each(|&bits| self.write_bits(to, bits));
+    }
+
     pub(super) fn write(&self, to: &mut Writer, mac: MacAddr6) {
-        let bits = bits_of(mac);
+        self.write_bits(to, bits_of(mac));
+    }
+
+    fn write_bits(&self, to: &mut Writer, bits: u64) {
         if self.0.len() > 1 {
             let at = self.0.binary_search(&((bits >> 24) as u32)).unwrap_or(0);
             to.bits(at as u64, width(self.0.len()));

@@ -15,6 +15,7 @@ mod set;
 mod texts;
 mod values;
 mod view;
+mod write_devices;
 mod write_info;
 
 use alloc::{borrow::Cow, boxed::Box, vec::Vec};

@@ -1,18 +1,25 @@
-//! Addresses as positions in a sorted table, for the writer.
+//! Addresses and ids as positions in a sorted table, for the writer.
 
 use alloc::{vec, vec::Vec};
 
 use super::{bits::width, pool::Key6};
 
-/// An address that can be told apart roughly by a small number.
+/// What can be told apart roughly by a small number.
 pub(super) trait Key: Copy + Ord {
-    /// Grows with the distance from `first`, which is not above.
+    /// Does not fall with the distance from `first`, which is not above.
     fn offset(self, first: Self) -> u32;
 }
 
 impl Key for u32 {
     fn offset(self, first: Self) -> u32 {
         self - first
+    }
+}
+
+/// Ids as numbers.
+impl Key for u128 {
+    fn offset(self, first: Self) -> u32 {
+        ((self - first) >> 96) as u32
     }
 }
 

@@ -21,7 +21,8 @@ use super::{
     rules::RuleList,
     set::Set,
     texts,
-    write_info::{name, symmetric_difference},
+    write_devices::name,
+    write_info::symmetric_difference,
 };
 use crate::{
     AddressPair, CallVersion, Device, Family, Group, Info, IpSpec, Limits, Member, MemberSet, Members, Rule,
@@ -196,7 +197,9 @@ impl Owned {
                 lists.reader = layout::read_family(lists.reader, family, pool, layout.vendors, &mut taken)?;
                 if taken.local {
                     let local = match &mut local {
-                        None => local.insert(Local::of(&layout.devices, self.groups.len(), layout.pool_sizes)),
+                        None => {
+                            local.insert(Local::of(&layout.devices, self.groups.len(), layout.pool_sizes))
+                        }
                         Some(local) => local,
                     };
                     let local = local.of_group(at, family);

@@ -8,6 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::{
     DecodeError,
     bits::{Reader, Writer, width},
+    positions::Table,
 };
 use crate::{Direction, Family, IpSpec, PortRange, Protocol, Remote, Rule, Uuid};
 
@@ -64,8 +65,8 @@ impl RawRule {
     }
 
     /// `own` is the position of the group that the rule is in.
-    fn of(rule: &Rule, groups: &[Uuid], own: Option<usize>) -> Self {
-        let position = |id| groups.binary_search(&id).unwrap_or(0);
+    fn of(rule: &Rule, groups: &Table<u128>, own: Option<usize>) -> Self {
+        let position = |id: Uuid| groups.find(id.bits()).unwrap_or(0) as usize;
         let remote = match rule.remote {
             None => RemoteRef::None,
             Some(Remote::Group(id)) if own == Some(position(id)) => RemoteRef::Own,
@@ -109,7 +110,7 @@ impl RawRule {
 }
 
 /// The rules in coded order: that of `Rule`, but with remote sides by position.
-pub(super) fn raw_rules(rules: &[Rule], groups: &[Uuid], own: Option<usize>) -> Vec<RawRule> {
+pub(super) fn raw_rules(rules: &[Rule], groups: &Table<u128>, own: Option<usize>) -> Vec<RawRule> {
     let mut raw: Vec<_> = rules.iter().map(|rule| RawRule::of(rule, groups, own)).collect();
     raw.sort_unstable();
     raw

@@ -1,79 +1,75 @@
 //! Writing an [`Info`]: tables first, then devices by column, groups, and members.
 
-use alloc::{string::ToString, vec, vec::Vec};
+use alloc::{vec, vec::Vec};
 use core::net::IpAddr;
 
 use macaddr::MacAddr6;
 
 use super::{
-    bits::{Writer, width},
+    bits::Writer,
     column, ids, macs,
     macs::Vendors,
     pool::{self, Key6},
     positions::{self, Key, Table},
     rules::{self, RawRule, RuleFormat},
-    set, texts,
+    set,
+    write_devices::Columns,
 };
-use crate::{CallVersion, Device, Family, Info, IpSpec, Member, MemberSet, Members, Rule, Uuid};
-
-/// Ways to write the name that an agent asked by.
-pub(super) mod name {
-    pub(crate) const ID: u64 = 0;
-    /// `tap` and the first characters of the id, as interfaces are called.
-    pub(crate) const TAP: u64 = 1;
-    /// The first characters of the id.
-    pub(crate) const PREFIX: u64 = 2;
-    pub(crate) const LITERAL: u64 = 3;
-    /// Length of an id's part in an interface name.
-    pub(crate) const PART: usize = 11;
-}
+use crate::{CallVersion, Info, IpSpec, Member, MemberSet, Members, Rule, Uuid};
 
 /// Writes `info`, which is in canonical order; patches are written elsewhere.
 pub(super) fn write(to: &mut Writer, info: &Info) {
-    let tables = Tables::of(info);
+    let devices = Columns::of(&info.devices);
+    let tables = Tables::of(info, &devices);
     to.bit(info.version == CallVersion::V1_2);
     to.bit(tables.format.group_ids);
     ids::write(to, info.devices.iter().map(|device| device.id));
-    ids::write(to, tables.groups.iter().copied());
+    ids::write(to, tables.groups.table.keys.iter().map(|&bits| Uuid::from_bits(bits)));
     tables.vendors.write_table(to);
     pool::write_v4(to, &tables.pool4.table.keys);
     pool::write_v6(to, &tables.pool6.table.keys);
-    let places = Places::of(info, &tables);
-    write_devices(to, info, &tables, &places);
+    devices.write(to, info, &tables);
     write_groups(to, info, &tables);
-    write_members(to, info, &tables, &places);
+    write_members(to, info, &tables, &Local::of(&devices, &tables));
 }
 
 /// What the rest of a message refers to by position.
-struct Tables {
-    groups: Vec<Uuid>,
-    pool4: Pool<u32>,
-    pool6: Pool<Key6>,
-    vendors: Vendors,
-    format: RuleFormat,
+pub(super) struct Tables {
+    pub(super) groups: Pool<u128>,
+    pub(super) pool4: Pool<u32>,
+    pub(super) pool6: Pool<Key6>,
+    pub(super) vendors: Vendors,
+    pub(super) format: RuleFormat,
 }
 
 impl Tables {
-    fn of(info: &Info) -> Self {
-        let groups = group_ids(info);
-        let fixed = || info.devices.iter().flat_map(|device| &*device.fixed_ips).copied();
+    fn of(info: &Info, devices: &Columns<'_>) -> Self {
+        let own = info.devices.iter().filter_map(|device| device.own_rules.as_ref()).flatten();
+        let rules = info.groups.iter().flat_map(|group| &group.rules).chain(own);
+        let remotes = rules.clone().filter_map(|rule| Some(rule.remote?.id().bits()));
+        let ids = |ids: &mut dyn Iterator<Item = Uuid>| ids.map(Uuid::bits).collect();
+        let named_ids = [
+            ids(&mut info.groups.iter().map(|group| group.id)),
+            ids(&mut info.members.iter().map(|set| set.id)),
+        ];
         let named = || info.members.iter().flat_map(others).filter_map(named_host);
-        let (v4, v6) = (|set| v4_keys(set), |set| v6_keys(set));
-        let pool4 = Pool::of(info.members.iter().map(v4), fixed().filter_map(key4), named().filter_map(key4));
-        let pool6 = Pool::of(info.members.iter().map(v6), fixed().filter_map(key6), named().filter_map(key6));
-        let explicit =
-            info.devices.iter().filter(|device| !has_made_address(device)).map(|device| device.mac);
         let pairs = info.devices.iter().flat_map(|device| &device.pairs).map(|pair| pair.mac);
         let members = info.members.iter().flat_map(others).filter_map(|member| member.mac);
-        let vendors = Vendors::of(explicit.chain(pairs).chain(members));
-        let own = info.devices.iter().filter_map(|device| device.own_rules.as_ref()).flatten();
-        let mut rules = info.groups.iter().flat_map(|group| &group.rules).chain(own);
-        let format = RuleFormat { groups: groups.len(), group_ids: rules.any(|rule| rule.group.is_some()) };
-        Self { groups, pool4, pool6, vendors, format }
+        let more_macs = pairs.chain(members).map(macs::bits_of);
+        let groups = Pool::of(named_ids.into_iter(), &devices.groups, remotes);
+        let group_ids = rules.clone().any(|rule| rule.group.is_some());
+        let format = RuleFormat { groups: groups.table.len(), group_ids };
+        Self {
+            groups,
+            pool4: Pool::of(info.members.iter().map(v4_keys), &devices.v4, named().filter_map(key4)),
+            pool6: Pool::of(info.members.iter().map(v6_keys), &devices.v6, named().filter_map(key6)),
+            vendors: Vendors::of(devices.macs.iter().copied().chain(more_macs)),
+            format,
+        }
     }
 
     fn group(&self, id: Uuid) -> usize {
-        self.groups.binary_search(&id).unwrap_or(0)
+        self.groups.table.find(id.bits()).map_or(0, |at| at as usize)
     }
 }
 
@@ -82,44 +78,16 @@ fn others(set: &MemberSet) -> impl Iterator<Item = &Member> {
     v4.chain(set.v6.iter().flat_map(|members| &members.others))
 }
 
-/// Every id that names a group or an address group.
-fn group_ids(info: &Info) -> Vec<Uuid> {
-    let mut ids: Vec<Uuid> = info.groups.iter().map(|group| group.id).collect();
-    ids.extend(info.members.iter().map(|set| set.id));
-    ids.sort_unstable();
-    ids.dedup();
-    let mut unknown = Vec::new();
-    let mut last = None;
-    for &id in info.devices.iter().flat_map(|device| &*device.groups) {
-        if last != Some(id) && ids.binary_search(&id).is_err() {
-            unknown.push(id);
-        }
-        last = Some(id);
-    }
-    let own = info.devices.iter().filter_map(|device| device.own_rules.as_ref()).flatten();
-    for rule in info.groups.iter().flat_map(|group| &group.rules).chain(own) {
-        unknown.extend(rule.remote.map(|remote| remote.id()).filter(|id| ids.binary_search(id).is_err()));
-    }
-    ids.extend(unknown);
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
-/// The host addresses of one family.
-struct Pool<K> {
-    table: Table<K>,
-    /// Positions of the devices' addresses, all devices in a row.
-    fixed: Vec<u64>,
+/// The host addresses of one family, or the ids of groups.
+pub(super) struct Pool<K> {
+    pub(super) table: Table<K>,
+    /// Positions of those that the devices name, all devices in a row.
+    pub(super) of_devices: Vec<u64>,
 }
 
 impl<K: Key> Pool<K> {
-    /// `sets` are the bare members of each group, sorted.
-    fn of(
-        sets: impl Iterator<Item = Vec<K>>,
-        fixed: impl Iterator<Item = K> + Clone,
-        named: impl Iterator<Item = K>,
-    ) -> Self {
+    /// `sets` are sorted and hold nearly all that the devices name; `named` is what else there is.
+    fn of(sets: impl Iterator<Item = Vec<K>>, of_devices: &[K], named: impl Iterator<Item = K>) -> Self {
         let mut keys = Vec::new();
         let mut sizes = Vec::new();
         for set in sets {
@@ -133,12 +101,12 @@ impl<K: Key> Pool<K> {
         crate::members::sort_as_set(&mut keys);
         // A set that is the whole table is known without looking.
         let parts = sizes.into_iter().filter(|size| *size < keys.len()).sum::<usize>();
-        let questions = parts + fixed.clone().count();
+        let questions = parts + of_devices.len();
         let mut table = Table::of(keys, questions);
         let mut missing: Vec<K> = named.filter(|key| table.find(*key).is_none()).collect();
         let mut positions = Vec::new();
-        // Members know nearly all addresses of devices, so it is worth asking before sorting them in.
-        for key in fixed.clone() {
+        // It is worth asking before sorting them in.
+        for &key in of_devices {
             match table.find(key) {
                 Some(at) => positions.push(at),
                 None => missing.push(key),
@@ -150,9 +118,9 @@ impl<K: Key> Pool<K> {
             crate::members::sort_as_set(&mut keys);
             let questions = keys.len();
             table = Table::of(keys, questions);
-            positions = fixed.map(|key| table.find(key).unwrap_or(0)).collect();
+            positions = of_devices.iter().map(|&key| table.find(key).unwrap_or(0)).collect();
         }
-        Self { table, fixed: positions }
+        Self { table, of_devices: positions }
     }
 }
 
@@ -189,159 +157,51 @@ fn named_host(member: &Member) -> Option<IpAddr> {
     }
 }
 
-/// True if the first of the device's addresses that is made from a MAC is made from its own.
-fn has_made_address(device: &Device) -> bool {
-    let made = device.fixed_ips.iter().find_map(|address| match address {
-        IpAddr::V6(address) => Key6::of(*address).mac(),
-        IpAddr::V4(_) => None,
-    });
-    made == Some(macs::bits_of(device.mac))
+/// Per group: the positions of its devices' addresses in the message, ascending.
+struct Local {
+    v4: Vec<Vec<u64>>,
+    v6: Vec<Vec<u64>>,
 }
 
-/// Positions of each device's groups, and of each group's local addresses.
-struct Places {
-    /// All devices in a row.
-    groups: Vec<u64>,
-    /// Per group: the addresses of its devices in the message, ascending.
-    local4: Vec<Vec<u64>>,
-    local6: Vec<Vec<u64>>,
-}
-
-impl Places {
-    fn of(info: &Info, tables: &Tables) -> Self {
-        let empty = || vec![Vec::new(); tables.groups.len()];
-        let mut places = Self { groups: Vec::new(), local4: empty(), local6: empty() };
-        let (mut fixed4, mut fixed6) = (&*tables.pool4.fixed, &*tables.pool6.fixed);
-        let mut last = (None, 0);
-        for device in &info.devices {
-            let v4 = device.fixed_ips.iter().filter(|address| address.is_ipv4()).count();
-            let own4 = split_off(&mut fixed4, v4);
-            let own6 = split_off(&mut fixed6, device.fixed_ips.len() - v4);
-            for &id in &device.groups {
-                if last.0 != Some(id) {
-                    last = (Some(id), tables.group(id));
-                }
-                places.groups.push(last.1 as u64);
-                places.local4.iter_mut().skip(last.1).take(1).for_each(|local| local.extend(own4));
-                places.local6.iter_mut().skip(last.1).take(1).for_each(|local| local.extend(own6));
+impl Local {
+    fn of(devices: &Columns<'_>, tables: &Tables) -> Self {
+        let empty = || vec![Vec::new(); tables.groups.table.len()];
+        let mut local = Self { v4: empty(), v6: empty() };
+        let mut groups = &*tables.groups.of_devices;
+        let (mut v4, mut v6) = (&*tables.pool4.of_devices, &*tables.pool6.of_devices);
+        let counts = devices.counts4.iter().zip(devices.counts6.iter());
+        for (count, (count4, count6)) in devices.group_counts.iter().zip(counts) {
+            let (own4, own6) = (split_off(&mut v4, count4), split_off(&mut v6, count6));
+            for &group in split_off(&mut groups, count) {
+                local.v4.iter_mut().skip(group as usize).take(1).for_each(|local| local.extend(own4));
+                local.v6.iter_mut().skip(group as usize).take(1).for_each(|local| local.extend(own6));
             }
         }
-        places.local4.iter_mut().for_each(|local| positions::sort(local, tables.pool4.table.len()));
-        places.local6.iter_mut().for_each(|local| positions::sort(local, tables.pool6.table.len()));
-        places
+        local.v4.iter_mut().for_each(|local| positions::sort(local, tables.pool4.table.len()));
+        local.v6.iter_mut().for_each(|local| positions::sort(local, tables.pool6.table.len()));
+        local
     }
 }
 
 /// Takes the first `count` items off.
-fn split_off<'a>(items: &mut &'a [u64], count: usize) -> &'a [u64] {
-    let (taken, rest) = items.split_at_checked(count).unwrap_or((*items, &[]));
+fn split_off<'a>(items: &mut &'a [u64], count: u64) -> &'a [u64] {
+    let (taken, rest) = items.split_at_checked(count as usize).unwrap_or((*items, &[]));
     *items = rest;
     taken
 }
 
-fn write_flat(to: &mut Writer, values: &[u64], pool: usize) {
-    to.fields(values.iter().copied(), width(pool));
-}
-
-fn write_devices(to: &mut Writer, info: &Info, tables: &Tables, places: &Places) {
-    let devices = || info.devices.iter();
-    if info.devices.is_empty() {
-        return;
-    }
-    let count = |family: Family| {
-        devices().map(move |device| {
-            device.fixed_ips.iter().filter(|a| a.is_ipv4() == (family == Family::V4)).count() as u64
-        })
-    };
-    column::write(to, devices().map(|device| device.groups.len() as u64));
-    write_flat(to, &places.groups, tables.groups.len());
-    column::write(to, count(Family::V4));
-    write_flat(to, &tables.pool4.fixed, tables.pool4.table.len());
-    column::write(to, count(Family::V6));
-    write_flat(to, &tables.pool6.fixed, tables.pool6.table.len());
-    column::write(to, devices().map(|device| has_made_address(device).into()));
-    for device in devices().filter(|device| !has_made_address(device)) {
-        tables.vendors.write(to, device.mac);
-    }
-    column::write(to, devices().map(|device| device.pairs.len() as u64));
-    for pair in devices().flat_map(|device| &device.pairs) {
-        to.bit(pair.address.family() == Family::V6);
-        rules::write_spec(to, pair.address);
-        tables.vendors.write(to, pair.mac);
-    }
-    column::write(to, devices().map(|device| flag_code(device.port_security)));
-    write_owners(to, info);
-    write_networks(to, info);
-    column::write(to, devices().map(name_form));
-    for device in devices().filter(|device| name_form(device) == name::LITERAL) {
-        texts::write(to, device.name.as_deref().unwrap_or_default());
-    }
-    column::write(to, devices().map(|device| device.own_rules.is_some().into()));
-    for own in devices().filter_map(|device| device.own_rules.as_ref()) {
-        rules::write(to, &rules::raw_rules(own, &tables.groups, None), tables.format);
-    }
-}
-
-/// Absent, true, false.
-fn flag_code(flag: Option<bool>) -> u64 {
-    flag.map_or(0, |flag| if flag { 1 } else { 2 })
-}
-
-/// Distinct owners in order, then which each device has; 0 is none.
-fn write_owners(to: &mut Writer, info: &Info) {
-    let owners = || info.devices.iter().map(|device| device.owner.as_deref());
-    let mut distinct: Vec<&str> = Vec::new();
-    for owner in owners().flatten() {
-        if distinct.last() != Some(&owner) {
-            distinct.push(owner);
-        }
-    }
-    crate::members::sort_as_set(&mut distinct);
-    to.count(distinct.len());
-    distinct.iter().for_each(|text| texts::write(to, text));
-    let code = |owner| distinct.binary_search(&owner).map_or(0, |at| at as u64 + 1);
-    column::write(to, owners().map(|owner: Option<&str>| owner.map_or(0, code)));
-}
-
-/// Distinct networks in order, then which each device has; 0 is none.
-fn write_networks(to: &mut Writer, info: &Info) {
-    let networks = || info.devices.iter().map(|device| device.network);
-    let mut distinct: Vec<Uuid> = Vec::new();
-    for network in networks().flatten() {
-        if distinct.last() != Some(&network) {
-            distinct.push(network);
-        }
-    }
-    crate::members::sort_as_set(&mut distinct);
-    ids::write(to, distinct.iter().copied());
-    let code = |network| distinct.binary_search(&network).map_or(0, |at| at as u64 + 1);
-    column::write(to, networks().map(|network: Option<Uuid>| network.map_or(0, code)));
-}
-
-fn name_form(device: &Device) -> u64 {
-    let Some(text) = device.name.as_deref() else { return name::ID };
-    let id = device.id.to_string();
-    let part = id.get(..name::PART).unwrap_or_default();
-    if text == part {
-        name::PREFIX
-    } else if text.strip_prefix("tap") == Some(part) {
-        name::TAP
-    } else {
-        name::LITERAL
-    }
-}
-
-/// Which of `ids` have an entry.
-fn write_presence<T>(to: &mut Writer, ids: &[Uuid], items: &[T], id: impl Fn(&T) -> Uuid) {
-    let present = |wanted: &Uuid| items.binary_search_by_key(wanted, &id).is_ok();
-    column::write(to, ids.iter().map(|id| present(id).into()));
+/// Which of the groups have an entry; `entries` are in their order.
+fn write_presence(to: &mut Writer, tables: &Tables, entries: impl Iterator<Item = Uuid> + Clone) {
+    let mut entries = entries.peekable();
+    let ids = tables.groups.table.keys.iter();
+    column::write(to, ids.map(|&id| entries.next_if(|entry| entry.bits() == id).is_some().into()));
 }
 
 fn write_groups(to: &mut Writer, info: &Info, tables: &Tables) {
-    write_presence(to, &tables.groups, &info.groups, |group| group.id);
+    write_presence(to, tables, info.groups.iter().map(|group| group.id));
     let mut last: Option<Vec<RawRule>> = None;
     for group in &info.groups {
-        let raw = rules::raw_rules(&group.rules, &tables.groups, Some(tables.group(group.id)));
+        let raw = rules::raw_rules(&group.rules, &tables.groups.table, Some(tables.group(group.id)));
         if let Some(last) = &last {
             to.bit(*last == raw);
         }
@@ -352,8 +212,8 @@ fn write_groups(to: &mut Writer, info: &Info, tables: &Tables) {
     }
 }
 
-fn write_members(to: &mut Writer, info: &Info, tables: &Tables, places: &Places) {
-    write_presence(to, &tables.groups, &info.members, |set| set.id);
+fn write_members(to: &mut Writer, info: &Info, tables: &Tables, local: &Local) {
+    write_presence(to, tables, info.members.iter().map(|set| set.id));
     let expected = expected_macs(info, tables);
     let none: &[u64] = &[];
     for set in &info.members {
@@ -365,7 +225,7 @@ fn write_members(to: &mut Writer, info: &Info, tables: &Tables, places: &Places)
             let find = |address| key4(address).and_then(|key| tables.pool4.table.find(key));
             let found = locate(members, all, |address| find(address).unwrap_or(0));
             let family = FamilyTable {
-                local: places.local4.get(at).map_or(none, |local| local),
+                local: local.v4.get(at).map_or(none, |local| local),
                 pool: tables.pool4.table.len() as u64,
                 vendors: &tables.vendors,
                 expected: &expected.0,
@@ -377,7 +237,7 @@ fn write_members(to: &mut Writer, info: &Info, tables: &Tables, places: &Places)
             let find = |address| key6(address).and_then(|key| tables.pool6.table.find(key));
             let found = locate(members, all, |address| find(address).unwrap_or(0));
             let family = FamilyTable {
-                local: places.local6.get(at).map_or(none, |local| local),
+                local: local.v6.get(at).map_or(none, |local| local),
                 pool: tables.pool6.table.len() as u64,
                 vendors: &tables.vendors,
                 expected: &expected.1,
@@ -408,7 +268,7 @@ fn expected_macs(info: &Info, tables: &Tables) -> (Expected, Expected) {
     }
     let mut v4: Expected = vec![None; tables.pool4.table.len()];
     let mut v6: Expected = tables.pool6.table.keys.iter().map(|key| key.mac().map(macs::mac_of)).collect();
-    let (mut at4, mut at6) = (tables.pool4.fixed.iter(), tables.pool6.fixed.iter());
+    let (mut at4, mut at6) = (tables.pool4.of_devices.iter(), tables.pool6.of_devices.iter());
     // Of two devices with one address the first counts, so the list is filled from behind.
     let mut owned = Vec::new();
     for device in &info.devices {
