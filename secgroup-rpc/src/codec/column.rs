@@ -36,18 +36,31 @@ impl<T> Default for Gathered<T> {
 impl<T: Copy + PartialEq> Gathered<T> {
     #[inline]
     pub(super) fn push(&mut self, value: T) {
-        if self.first.is_none() {
-            self.first = Some(value);
-        }
         if self.rest.is_empty() && self.first == Some(value) {
             self.equal += 1;
+        } else {
+            self.push_other(value);
+        }
+    }
+
+    fn push_other(&mut self, value: T) {
+        if self.first.is_none() {
+            (self.first, self.equal) = (Some(value), 1);
         } else {
             self.rest.push(value);
         }
     }
 
+    #[inline]
+    fn get(&self, at: usize) -> Option<T> {
+        match at.checked_sub(self.equal) {
+            None => self.first,
+            Some(at) => self.rest.get(at).copied(),
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = T> + Clone + '_ {
-        self.first.iter().copied().cycle().take(self.equal).chain(self.rest.iter().copied())
+        (0..self.equal + self.rest.len()).filter_map(|at| self.get(at))
     }
 
     /// True if there is nothing but `value`.

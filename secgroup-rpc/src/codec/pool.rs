@@ -103,7 +103,8 @@ fn blocks_v4<'a>(addresses: &'a [u32], gaps: &'a [u64], low: u32) -> impl Iterat
     core::iter::from_fn(move || {
         let rest = addresses.get(start..)?;
         let prefix = rest.first()? >> low;
-        let block = rest.get(..rest.partition_point(|address| address >> low == prefix))?;
+        let most = rest.get(..1 << low).unwrap_or(rest);
+        let block = rest.get(..most.partition_point(|address| address >> low == prefix))?;
         let inner = gaps.get(start..).and_then(|gaps| gaps.get(..block.len().checked_sub(2)?));
         start += block.len();
         let mask = (1 << low) - 1;

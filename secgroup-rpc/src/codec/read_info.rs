@@ -50,6 +50,9 @@ pub(super) fn read<'a>(reader: Reader<'a>, limits: &Limits) -> Decode<(Info, &'a
     Ok((info, rest.rest()?))
 }
 
+/// Room made for addresses before they are read, whatever their count says.
+const RESERVE: usize = 1 << 12;
+
 /// The tables of a message, and what the limits still allow.
 #[derive(Default)]
 struct Owned {
@@ -75,6 +78,8 @@ impl Tables for Owned {
     fn expect_addresses(&mut self, count: u64) -> Decode<usize> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         self.spend_members(count)?;
+        // Which family it is shows later; an unused reserve costs next to nothing.
+        self.pool4.reserve(count.min(RESERVE));
         Ok(count)
     }
 
@@ -217,7 +222,12 @@ impl Owned {
                 let (v4, v6) = expected.as_ref().map_or((&[][..], &[][..]), |(v4, v6)| (v4, v6));
                 match family {
                     Family::V4 => set.v4 = Some(self.family(taken, &self.pool4, v4, lists.reader)?),
-                    Family::V6 => set.v6 = Some(self.family(taken, &self.pool6, v6, lists.reader)?),
+                    Family::V6 => {
+                        let mut members = self.family(taken, &self.pool6, v6, lists.reader)?;
+                        // The pool orders them by block.
+                        crate::members::sort_as_set(&mut members.addresses);
+                        set.v6 = Some(members);
+                    }
                 }
             }
             sets.push(set);
@@ -240,7 +250,6 @@ impl Owned {
             let found = taken.bare.iter().map(|&at| pool.get(at as usize).copied());
             members.addresses = found.collect::<Option<Vec<A>>>().ok_or_else(beyond)?;
         }
-        crate::members::sort_as_set(&mut members.addresses);
         for (at, mac) in taken.named {
             let host: IpAddr = (*pool.get(at).ok_or_else(beyond)?).into();
             let mac = mac.or_else(|| expected.get(at).copied().flatten());

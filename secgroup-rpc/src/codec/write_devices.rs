@@ -150,8 +150,12 @@ fn flag_code(flag: Option<bool>) -> u64 {
     flag.map_or(0, |flag| if flag { 1 } else { 2 })
 }
 
+#[inline]
 fn name_form(device: &Device) -> u64 {
-    let Some(text) = device.name.as_deref() else { return name::ID };
+    device.name.as_deref().map_or(name::ID, |text| text_form(text, device))
+}
+
+fn text_form(text: &str, device: &Device) -> u64 {
     let id = device.id.to_string();
     let part = id.get(..name::PART).unwrap_or_default();
     if text == part {

@@ -167,6 +167,12 @@ impl Local {
     fn of(devices: &Columns<'_>, tables: &Tables) -> Self {
         let empty = || vec![Vec::new(); tables.groups.table.len()];
         let mut local = Self { v4: empty(), v6: empty() };
+        if let ([v4], [v6], true) = (&mut *local.v4, &mut *local.v6, devices.group_counts.is_all(1)) {
+            // All devices are in the one group there is.
+            v4.clone_from(&tables.pool4.of_devices);
+            v6.clone_from(&tables.pool6.of_devices);
+            return local.sorted(tables);
+        }
         let mut groups = &*tables.groups.of_devices;
         let (mut v4, mut v6) = (&*tables.pool4.of_devices, &*tables.pool6.of_devices);
         let counts = devices.counts4.iter().zip(devices.counts6.iter());
@@ -177,9 +183,13 @@ impl Local {
                 local.v6.iter_mut().skip(group as usize).take(1).for_each(|local| local.extend(own6));
             }
         }
-        local.v4.iter_mut().for_each(|local| positions::sort(local, tables.pool4.table.len()));
-        local.v6.iter_mut().for_each(|local| positions::sort(local, tables.pool6.table.len()));
-        local
+        local.sorted(tables)
+    }
+
+    fn sorted(mut self, tables: &Tables) -> Self {
+        self.v4.iter_mut().for_each(|local| positions::sort(local, tables.pool4.table.len()));
+        self.v6.iter_mut().for_each(|local| positions::sort(local, tables.pool6.table.len()));
+        self
     }
 }
 
