@@ -1,10 +1,12 @@
 //! The parts of `mac-nat-gw`: everything but the command line, so that tests call what users run.
 
+pub mod apply;
 pub mod config;
 pub mod gateway;
 pub mod guest;
 pub mod lint;
 pub mod neutron;
+pub mod nfnetlink;
 pub mod replay;
 pub mod run;
 pub mod status;

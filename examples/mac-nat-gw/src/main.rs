@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
-use mac_nat::export::{Ability, DataPlane, Interfaces, Support};
+use mac_nat::export::{Ability, DataPlane, Interfaces, LeftOut, Support, netlink};
+use mac_nat_gw::apply::{Plan, Target};
 use mac_nat_gw::guest::{Guest, System};
 use mac_nat_gw::status::Status;
 use mac_nat_gw::{BadInput, EXIT_BAD_INPUT, Settings, lint, replay, run};
@@ -87,9 +88,45 @@ enum Command {
     Export {
         /// For which program
         plane: PlaneName,
+        /// Only the rules for netlink, as the messages that the kernel takes (nft-netlink)
+        #[arg(long)]
+        batch: bool,
         /// What to export; only static bindings are known to it
         #[arg(long)]
         config: PathBuf,
+    },
+    /// Put the rules into a data plane of this machine, in place of older ones of ours
+    #[command(
+        after_help = "Without `--commit`, only says what would be done. Ours are the table `macnat`, chains \
+        `macnat-*` and flows with our cookie; nothing else is touched. Applying the same rules again \
+        changes nothing.\n\n\
+        Example:\n  mac-nat-gw apply nft-netlink --config gw.toml --commit"
+    )]
+    Apply {
+        /// Which program carries them
+        plane: PlaneName,
+        /// What to apply; only static bindings are known to it
+        #[arg(long)]
+        config: PathBuf,
+        /// The bridge of Open vSwitch
+        #[arg(long)]
+        bridge: Option<String>,
+        /// Do it
+        #[arg(long, visible_alias = "yes")]
+        commit: bool,
+    },
+    /// Take all our rules out of a data plane of this machine
+    #[command(after_help = "Without `--commit`, only says what would be done.\n\n\
+        Example:\n  mac-nat-gw remove openflow --bridge br0 --commit")]
+    Remove {
+        /// Which program carries them
+        plane: PlaneName,
+        /// The bridge of Open vSwitch
+        #[arg(long)]
+        bridge: Option<String>,
+        /// Do it
+        #[arg(long, visible_alias = "yes")]
+        commit: bool,
     },
     /// Tell what an existing rule set would leak or break, with the frame that proves it
     #[command(
@@ -207,7 +244,17 @@ fn execute(command: Command) -> Result<ExitCode> {
             let summary = replay::replay(&Settings::read(&config, own_mac)?, &inputs, out.as_deref())?;
             print(&if json { serde_json::to_string_pretty(&summary)? + "\n" } else { summary.to_string() })
         }
-        Command::Export { plane, config } => export(plane, &Settings::read(&config, own_mac)?),
+        Command::Export { plane, batch, config } => {
+            export(plane.into(), batch, &Settings::read(&config, own_mac)?)
+        }
+        Command::Apply { plane, config, bridge, commit } => {
+            let target = Target { plane: plane.into(), bridge: bridge.as_deref() };
+            carry_out(&Plan::apply(target, &Settings::read(&config, own_mac)?)?, target.plane, commit)
+        }
+        Command::Remove { plane, bridge, commit } => {
+            let target = Target { plane: plane.into(), bridge: bridge.as_deref() };
+            carry_out(&Plan::remove(target)?, target.plane, commit)
+        }
         Command::Status { socket, json } => {
             let status = status(&socket)?;
             print(&if json { serde_json::to_string_pretty(&status)? + "\n" } else { status.to_string() })
@@ -244,19 +291,49 @@ fn lint_rules(
     Ok(lint::lint(&text, format, settings, ports)?)
 }
 
-fn export(plane: PlaneName, settings: &Settings) -> Result<()> {
-    let plane = match plane {
-        PlaneName::Nft => DataPlane::Nftables,
-        PlaneName::NftNetdev => DataPlane::NftNetdev,
-        PlaneName::NftNetlink => DataPlane::NftNetlink,
-        PlaneName::Ebtables => DataPlane::Ebtables,
-        PlaneName::Openflow => DataPlane::OpenFlow,
-        PlaneName::OpenflowLearn => DataPlane::OpenFlowLearn,
-    };
+/// Shows what is to be done, or does it.
+fn carry_out(plan: &Plan, plane: DataPlane, commit: bool) -> Result<()> {
+    tell_left_out(&plan.left_out, plane);
+    if plan.is_empty() {
+        return print("nothing to do\n");
+    }
+    if commit {
+        plan.execute()?;
+        return print("done\n");
+    }
+    print(&plan.to_string())?;
+    eprintln!("nothing was done yet: `--commit` does it");
+    Ok(())
+}
+
+fn tell_left_out(left_out: &[LeftOut], plane: DataPlane) {
+    for left_out in left_out {
+        eprintln!("left out: {} ({} cannot: {})", left_out.binding, plane.name(), left_out.lacks);
+    }
+}
+
+impl From<PlaneName> for DataPlane {
+    fn from(name: PlaneName) -> Self {
+        match name {
+            PlaneName::Nft => Self::Nftables,
+            PlaneName::NftNetdev => Self::NftNetdev,
+            PlaneName::NftNetlink => Self::NftNetlink,
+            PlaneName::Ebtables => Self::Ebtables,
+            PlaneName::Openflow => Self::OpenFlow,
+            PlaneName::OpenflowLearn => Self::OpenFlowLearn,
+        }
+    }
+}
+
+fn export(plane: DataPlane, batch: bool, settings: &Settings) -> Result<()> {
     let ports = settings.ports.iter().map(|port| (port.id, port.interface.as_str()));
     let rules = plane.export(&settings.engine, &Interfaces::new(&settings.uplink, ports))?;
-    for left_out in &rules.left_out {
-        eprintln!("left out: {} ({} cannot: {:?})", left_out.binding, plane.name(), left_out.lacks);
+    tell_left_out(&rules.left_out, plane);
+    if batch {
+        if rules.netlink.is_empty() {
+            return Err(BadInput::new("--batch", "only nft-netlink has rules for netlink").into());
+        }
+        return Ok(std::io::stdout().write_all(&netlink::batch(&rules.netlink))?);
     }
     let mut text = String::new();
     for ability in Ability::ALL {
@@ -267,7 +344,14 @@ fn export(plane: PlaneName, settings: &Settings) -> Result<()> {
             Support::Leaks(how) => text += &format!("# {ability:?}: no, inside MACs get out: {how}\n"),
         }
     }
-    print(&(text + &rules.text))
+    text += &rules.text;
+    if !rules.netlink.is_empty() {
+        text += "# In front of their chains belong, over netlink (`mac-nat-gw apply` sends them):\n";
+    }
+    for rule in &rules.netlink {
+        rule.to_string().lines().for_each(|line| text += &format!("# {line}\n"));
+    }
+    print(&text)
 }
 
 fn status(socket: &std::path::Path) -> Result<Status> {

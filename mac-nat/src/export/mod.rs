@@ -39,6 +39,9 @@ use crate::{Binding, Config, ConfigError};
 
 pub use support::{Ability, Support};
 
+/// Marks flows as ours, learned ones too: "macnat" in ASCII, and 16 bits that are free.
+pub const COOKIE: u64 = u64::from_be_bytes(*b"macnat\0\0");
+
 /// A program that can carry rules.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]

@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::{Ability, ExportError, Interfaces, Rules, line};
+use super::{Ability, COOKIE, ExportError, Interfaces, Rules, line};
 use crate::binding::LowerCase;
 use crate::{Binding, Config, MacAddr6, Vlans};
 
@@ -30,7 +30,15 @@ pub(super) fn rules(config: &Config, interfaces: &Interfaces) -> Result<Rules, E
             IpAddr::V6(_) => flows.v6(&mut rules.text),
         }
     }
+    mark(&mut rules.text);
     Ok(rules)
+}
+
+/// Makes every flow one of ours. Addresses of one machine share some: they come once.
+pub(super) fn mark(text: &mut String) {
+    let mut seen = BTreeSet::new();
+    let flows = text.lines().filter(|flow| seen.insert(*flow));
+    *text = flows.map(|flow| format!("cookie={COOKIE:#x},{flow}\n")).collect();
 }
 
 /// Table 0, for any way of finding owners in the tables behind.

@@ -6,8 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::openflow::unreadable_discovery;
-use super::{Ability, ExportError, Interfaces, Rules, line};
+use super::openflow::{mark, unreadable_discovery};
+use super::{Ability, COOKIE, ExportError, Interfaces, Rules, line};
 use crate::binding::LowerCase;
 use crate::{Config, Mode};
 
@@ -45,6 +45,7 @@ pub(super) fn rules(config: &Config, interfaces: &Interfaces) -> Result<Rules, E
     guard(text, config);
     learn(text, &wire, config);
     rewrite(text, uplink, &wire);
+    mark(text);
     Ok(rules)
 }
 
@@ -75,18 +76,18 @@ fn learn(text: &mut String, wire: &LowerCase, config: &Config) {
     let limit = config.limits.bindings;
     let way_back = |kind: &str, key: &str, rest: &str| {
         format!(
-            "learn(table=20,hard_timeout={lifetime},priority=100,limit={limit},eth_type={kind},eth_dst={wire},\
+            "learn(cookie={COOKIE:#x},table=20,hard_timeout={lifetime},priority=100,limit={limit},eth_type={kind},eth_dst={wire},\
              NXM_OF_VLAN_TCI[0..12],{key},{rest},output:NXM_OF_IN_PORT[])"
         )
     };
     let inside = format!(
-        "learn(table=15,hard_timeout={lifetime},priority=100,limit={limit},NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[])"
+        "learn(cookie={COOKIE:#x},table=15,hard_timeout={lifetime},priority=100,limit={limit},NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[])"
     );
     let from_arp = "load:NXM_NX_ARP_SHA[]->NXM_OF_ETH_DST[]";
     let from_eth = "load:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[]";
     line!(
         text,
-        "table=10,priority=110,arp,arp_spa=0.0.0.0 actions=learn(table=20,hard_timeout={probe},priority=90,limit={limit},\
+        "table=10,priority=110,arp,arp_spa=0.0.0.0 actions=learn(cookie={COOKIE:#x},table=20,hard_timeout={probe},priority=90,limit={limit},\
          eth_type=0x806,eth_dst={wire},NXM_OF_VLAN_TCI[0..12],NXM_OF_ARP_SPA[]=NXM_OF_ARP_TPA[],{from_arp},\
          load:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],output:NXM_OF_IN_PORT[]),resubmit(,30)"
     );

@@ -29,8 +29,7 @@ impl Installed {
 
 impl Plane {
     pub(crate) fn all() -> Vec<Self> {
-        let planes = DataPlane::ALL.into_iter().filter(|plane| *plane != DataPlane::NftNetlink);
-        std::iter::once(Self::Engine).chain(planes.map(Self::Rules)).collect()
+        std::iter::once(Self::Engine).chain(DataPlane::ALL.map(Self::Rules)).collect()
     }
 
     pub(crate) fn support(self, ability: Ability) -> Support {
@@ -45,7 +44,7 @@ impl Plane {
         let (program, try_out): (_, &[&str]) = match self {
             Self::Engine => return true,
             Self::Rules(DataPlane::Ebtables) => ("ebtables", &["-t", "nat", "-L"]),
-            Self::Rules(DataPlane::Nftables) => ("nft", &["add table bridge macnat"]),
+            Self::Rules(DataPlane::Nftables | DataPlane::NftNetlink) => ("nft", &["add table bridge macnat"]),
             Self::Rules(DataPlane::NftNetdev) => ("nft", &["add table netdev macnat"]),
             Self::Rules(_) => ("ovs-vswitchd", &["--version"]),
         };
@@ -66,7 +65,7 @@ impl Plane {
             return Installed(None);
         };
         let directory = lab.directory.path().to_owned();
-        let (config_file, rules) = (directory.join("gw.toml"), directory.join("rules"));
+        let config_file = directory.join("gw.toml");
         std::fs::write(&config_file, config).unwrap();
         lab.run("hv", &format!("ip addr del {HOST}/24 dev eth0"));
         let ovs = match plane {
@@ -84,18 +83,13 @@ impl Plane {
         lab.run("hv", &format!("ip addr add {HOST}/24 dev br0"));
         lab.try_run("hv", "ethtool -K br0 tx off rx off tso off gso off gro off");
         let gw = env!("CARGO_BIN_EXE_mac-nat-gw");
-        let export =
-            lab.try_run("hv", &format!("{gw} export {} --config {}", plane.name(), config_file.display()));
-        assert!(export.status.success(), "{self}: {}", String::from_utf8_lossy(&export.stderr));
-        std::fs::write(&rules, &export.stdout).unwrap();
-        match (plane, &ovs) {
-            (DataPlane::Ebtables, _) => lab.run("hv", &format!("sh -e {}", rules.display())),
-            (DataPlane::Nftables | DataPlane::NftNetdev, _) => {
-                lab.run("hv", &format!("nft -f {}", rules.display()))
-            }
-            (_, Some(ovs)) => drop(ovs.ofctl(&["add-flows", "br0", &rules.display().to_string()])),
-            (_, None) => panic!("no way to load the rules of {self}"),
-        }
+        let place = ovs.as_ref().map(|ovs| ovs.socket().parent().unwrap().display().to_string());
+        let (env, bridge) = match place {
+            Some(directory) => (format!("env OVS_RUNDIR={directory} "), " --bridge br0"),
+            None => (String::new(), ""),
+        };
+        let (name, config) = (plane.name(), config_file.display());
+        lab.run("hv", &format!("{env}{gw} apply {name} --config {config}{bridge} --commit"));
         // Duplicate address detection of the machines takes a second or two.
         std::thread::sleep(std::time::Duration::from_secs(2));
         Installed(ovs)
