@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use mac_nat::export::netlink::Rule;
 use mac_nat::export::{COOKIE, DataPlane, Interfaces, LeftOut, Rules};
+use serde_json::Value;
 
 use crate::{BadInput, Settings, nfnetlink};
 
@@ -149,12 +150,14 @@ fn apply_nft(family: &str, rules: &Rules, mark: u16) -> Result<Vec<Step>> {
 /// The chains of our table.
 fn nft_chains(family: &str) -> Result<Vec<String>> {
     let listing = output("nft", &words(&["-j", "list", "chains"]), None)?;
-    let json: serde_json::Value = serde_json::from_str(&listing).context("nft -j list chains")?;
-    let items = json["nftables"].as_array().into_iter().flatten();
-    let ours = items
-        .map(|item| &item["chain"])
-        .filter(|chain| chain["table"] == "macnat" && chain["family"] == family);
-    Ok(ours.filter_map(|chain| chain["name"].as_str().map(str::to_owned)).collect())
+    let json: Value = serde_json::from_str(&listing).context("nft -j list chains")?;
+    let items = json.get("nftables").and_then(Value::as_array).into_iter().flatten();
+    let name = |chain: &Value| {
+        let text = |key| chain.get(key).and_then(Value::as_str);
+        let ours = text("table") == Some("macnat") && text("family") == Some(family);
+        text("name").filter(|_| ours).map(str::to_owned)
+    };
+    Ok(items.filter_map(|item| item.get("chain").and_then(name)).collect())
 }
 
 /// The tool has no transactions that leave others' rules alone, so a chain that drops stands in

@@ -46,7 +46,7 @@ fn comes_and_goes(tool: &Tool<'_>, state: &dyn Fn() -> String) {
     let plane = tool.plane;
     let before = state();
     assert_eq!(tool.says("remove", &["--commit"]), "nothing to do\n", "{plane}");
-    assert!(tool.says("apply", &["--config", CONFIG]).contains("203.0.113.11"), "{plane}");
+    assert!(tool.says("apply", &["--config", CONFIG]).contains("52:54:00:aa:00:01"), "{plane}");
     assert_eq!(state(), before, "{plane}: a dry run");
     assert_eq!(tool.says("apply", &["--config", CONFIG, "--commit"]), "done\n");
     let applied = state();
