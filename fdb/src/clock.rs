@@ -9,7 +9,7 @@
 
 use core::time::Duration;
 
-use crate::entry::{LAST_STAMP, Stamp};
+use crate::entry::{LAST_STAMP, Stamp, Window};
 
 /// How many ticks the clock can look back.
 pub(crate) const TICKS: u16 = 1024;
@@ -99,8 +99,8 @@ pub(crate) struct Clock {
     cutoff: Stamp,
     /// Stamps below may belong to entries that were flushed.
     flushed: Stamp,
-    /// The lowest of the stamps that certainly live, and how many more there are: follows from the others.
-    alive: (Stamp, u16),
+    /// What certainly lives: follows from the others.
+    alive: Window,
 }
 
 impl Clock {
@@ -113,7 +113,7 @@ impl Clock {
             stamp: 1,
             cutoff: 1,
             flushed: 1,
-            alive: (1, 0),
+            alive: Window::new(1, 1),
         }
     }
 
@@ -132,16 +132,15 @@ impl Clock {
         order(now) >= order(self.tick_ends)
     }
 
-    /// The lowest of the stamps that certainly live, and how many more there are.
+    /// The records that certainly live.
     #[inline(always)]
-    pub(crate) const fn alive(&self) -> (Stamp, u16) {
+    pub(crate) const fn alive(&self) -> Window {
         self.alive
     }
 
     /// To be called when `stamp`, `cutoff` or `flushed` changed.
     fn settle(&mut self) {
-        let from = self.alive_from();
-        self.alive = (from, self.stamp - from);
+        self.alive = Window::new(self.alive_from(), self.stamp);
     }
 
     /// Stamps from here up to [`Clock::stamp`] belong to entries that certainly live.

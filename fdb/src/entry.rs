@@ -97,6 +97,10 @@ pub struct Record {
 impl Record {
     pub(crate) const FREE: Self = Self { port: 0, meta: 0 };
     pub(crate) const STAMP_BITS: u32 = 12;
+    pub(crate) const PORT_BITS: u32 = 12;
+    /// The port, and above it `meta`.
+    #[cfg(feature = "alloc")]
+    pub(crate) const BITS: u32 = Self::PORT_BITS + Self::STAMP_BITS + 2;
     const STICKY: u16 = 1;
     const LOCKED: u16 = 2;
     const PERMANENT: u16 = 3;
@@ -127,11 +131,17 @@ impl Record {
         }
     }
 
-    /// [`Kind::evictable`] of its kind.
+    /// As one number of `BITS` bits.
+    #[inline(always)]
+    pub(crate) const fn bits(self) -> u64 {
+        self.port as u64 | (self.meta as u64) << Self::PORT_BITS
+    }
+
+    /// The record in the lowest `BITS` bits.
     #[cfg(feature = "alloc")]
     #[inline(always)]
-    pub(crate) const fn is_evictable(self) -> bool {
-        matches!(self.meta >> Self::STAMP_BITS, 0 | Self::LOCKED)
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self { port: bits as u16 & 0xFFF, meta: (bits >> Self::PORT_BITS) as u16 & 0x3FFF }
     }
 
     /// When the station was last seen; `None` if the kind does not age.
@@ -157,6 +167,42 @@ impl Record {
 
     const fn low(self) -> u16 {
         self.meta & LAST_STAMP
+    }
+}
+
+/// The dynamic records that certainly live, as the numbers that [`Record::bits`] gives, with a mark in the highest
+/// bit that stores may use. Stored in the way that look-ups want it.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// The lowest.
+    pub(crate) earliest: u64,
+    /// How far above that the highest is.
+    pub(crate) later: u64,
+    /// The lowest with the latest stamp.
+    pub(crate) latest: u64,
+    /// The number of stamps, less one.
+    #[cfg(feature = "alloc")]
+    pub(crate) span: u64,
+}
+
+impl Window {
+    pub(crate) const MARK: u64 = 1 << 63;
+
+    /// Of the stamps `from..=to`.
+    pub(crate) const fn new(from: Stamp, to: Stamp) -> Self {
+        let span = (to - from) as u64;
+        Self {
+            earliest: Self::MARK | (from as u64) << Record::PORT_BITS,
+            later: ((span + 1) << Record::PORT_BITS) - 1,
+            latest: Self::MARK | (to as u64) << Record::PORT_BITS,
+            #[cfg(feature = "alloc")]
+            span,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) const fn has(self, record: Record) -> bool {
+        (record.bits() | Self::MARK).wrapping_sub(self.earliest) <= self.later
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the database is searched by.
 
+use core::cmp::Ordering;
 use core::fmt;
 
 use macaddr::MacAddr6;
@@ -18,15 +19,16 @@ use vlan_table::Fid;
 /// assert_eq!((key.fid(), key.mac()), (Fid::SHARED, mac));
 /// assert_eq!(size_of_val(&key), 8);
 /// ```
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Key(u64);
 
-/// The key fills the upper 60 bits of its word: FID (12), then MAC (48), then four zeros.
-/// Multiplication modulo 2^64 keeps the zeros, so that a permutation of keys needs no masking.
+/// The key fills the upper 60 bits of its word: MAC (48), then FID (12), then four zeros.
+/// Multiplication modulo 2^64 keeps the zeros, so that a permutation of keys needs no masking; and what
+/// is lowest spreads furthest in it, so that one address in many FIDs is a key like any other.
 impl Key {
     pub(crate) const PADDING: u32 = 4;
-    const GROUP: u64 = 1 << (40 + Self::PADDING);
-    const MAC: u64 = ((1 << 48) - 1) << Self::PADDING;
+    pub(crate) const MAC_SHIFT: u32 = 16;
+    const GROUP: u64 = 1 << (40 + Self::MAC_SHIFT);
 
     /// Packs the two parts.
     pub const fn new(fid: Fid, mac: MacAddr6) -> Self {
@@ -36,20 +38,19 @@ impl Key {
     /// Like [`Key::new`], from the six octets as they stand in a frame.
     pub const fn from_octets(fid: Fid, mac: [u8; 6]) -> Self {
         let [a, b, c, d, e, f] = mac;
-        let mac = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-        Self((fid.get() as u64) << (48 + Self::PADDING) | mac << Self::PADDING)
+        Self::from_bits48(fid, u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
     /// Like [`Key::new`], from the address as a number with its first octet highest; bits above the
     /// 48th are not looked at.
     #[inline]
     pub const fn from_bits48(fid: Fid, mac: u64) -> Self {
-        Self((fid.get() as u64) << (48 + Self::PADDING) | (mac << Self::PADDING) & Self::MAC)
+        Self(mac << Self::MAC_SHIFT | (fid.get() as u64) << Self::PADDING)
     }
 
     /// The filtering identifier.
     pub const fn fid(self) -> Fid {
-        match Fid::new((self.0 >> (48 + Self::PADDING)) as u16) {
+        match Fid::new(self.0 as u16 >> Self::PADDING) {
             Some(fid) => fid,
             None => Fid::SHARED, // twelve bits always fit
         }
@@ -57,7 +58,7 @@ impl Key {
 
     /// The MAC address.
     pub const fn mac(self) -> MacAddr6 {
-        let [_, _, a, b, c, d, e, f] = ((self.0 & Self::MAC) >> Self::PADDING).to_be_bytes();
+        let [_, _, a, b, c, d, e, f] = self.bits48().to_be_bytes();
         MacAddr6::new(a, b, c, d, e, f)
     }
 
@@ -65,12 +66,17 @@ impl Key {
     ///
     /// Only such an address can be a source (IEEE 802.1Q-2018, 8.7).
     pub const fn is_station(self) -> bool {
-        self.0 & Self::GROUP == 0 && self.0 & Self::MAC != 0
+        self.0 & Self::GROUP == 0 && !self.is_zero()
     }
 
     /// Whether the address is all zeros.
     pub(crate) const fn is_zero(self) -> bool {
-        self.0 & Self::MAC == 0
+        self.bits48() == 0
+    }
+
+    /// The address as a number with its first octet highest.
+    pub(crate) const fn bits48(self) -> u64 {
+        self.0 >> Self::MAC_SHIFT
     }
 
     pub(crate) const fn bits(self) -> u64 {
@@ -80,6 +86,19 @@ impl Key {
     #[cfg(feature = "alloc")]
     pub(crate) const fn from_bits(bits: u64) -> Self {
         Self(bits)
+    }
+}
+
+/// By FID, then address.
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.rotate_right(Self::MAC_SHIFT).cmp(&other.0.rotate_right(Self::MAC_SHIFT))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -114,6 +133,13 @@ mod tests {
             let key = Key::new(fid, mac);
             assert_eq!((key.fid(), key.mac()), (fid, mac));
         }
+    }
+
+    #[test]
+    fn keys_are_ordered_by_fid_then_address() {
+        let key = |fid, mac| Key::from_bits48(Fid::new(fid).unwrap(), mac);
+        let ordered = [key(0, 0), key(0, 1), key(0, 1 << 47), key(1, 0), key(256, 7), key(4095, 1)];
+        assert!(ordered.is_sorted());
     }
 
     #[test]

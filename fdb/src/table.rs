@@ -130,12 +130,11 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
         if self.clock.is_late(now) {
             return self.lookup_late(now, key);
         }
-        let (from, span) = self.clock.alive();
-        let sight = self.store.glance(key, from, span);
-        if !sight.alive & sight.doubt {
+        let sight = self.store.glance(key, self.clock.alive());
+        if sight.is_open() {
             return self.lookup_again(key);
         }
-        sight.alive.then(|| sight.dynamic())
+        sight.answer()
     }
 
     /// [`lookup`](Self::lookup) of many keys, into as many `answers`; the shorter of the two counts.
@@ -158,18 +157,17 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
 
     #[inline]
     fn lookup_chunk(&self, keys: &[Key], answers: &mut [Option<Entry>]) {
-        let (from, span) = self.clock.alive();
         let mut again = [0; BATCH];
         let mut waiting = 0;
         let keys = keys.get(..answers.len()).unwrap_or(keys);
-        self.store.glance_batch(keys, from, span, |number, sight| {
+        self.store.glance_batch(keys, self.clock.alive(), |number, sight| {
             if let Some(answer) = answers.get_mut(number) {
-                *answer = sight.alive.then(|| sight.dynamic());
+                *answer = sight.answer();
             }
             if let Some(again) = again.get_mut(waiting) {
                 *again = number;
             }
-            waiting += usize::from(!sight.alive & sight.doubt);
+            waiting += usize::from(sight.is_open());
         });
         for number in again.into_iter().take(waiting) {
             if let (Some(key), Some(answer)) = (keys.get(number), answers.get_mut(number)) {
@@ -202,9 +200,7 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
     ) -> Result<Learned, Refused> {
         let key = key.into();
         self.advance(now);
-        let (from, span) = self.clock.alive();
-        let seen = Record { port: port.get(), meta: self.clock.stamp() };
-        if self.store.refresh(key, seen, from, span) {
+        if self.store.refresh(key, port.get(), self.clock.alive()) {
             return Ok(Learned::Refreshed);
         }
         let kind = if kind.ages() { kind } else { Kind::Dynamic };
@@ -228,10 +224,9 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
             return None;
         }
         let (source, destination) = (source.into(), destination.into());
-        let (from, span) = self.clock.alive();
-        let to = self.store.glance(destination, from, span);
-        let seen = Record { port: port.get(), meta: self.clock.stamp() };
-        if to.alive && self.store.refresh(source, seen, from, span) {
+        let window = self.clock.alive();
+        let to = self.store.glance(destination, window);
+        if to.alive && self.store.refresh(source, port.get(), window) {
             return Some(to.record.port());
         }
         self.relay_again(source, port, destination)
@@ -254,8 +249,7 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
 
     #[inline(always)]
     fn sight(&self, key: Key) -> Sight {
-        let (from, span) = self.clock.alive();
-        self.store.sight(key, from, span)
+        self.store.sight(key, self.clock.alive())
     }
 
     /// After a glance that left a doubt.
@@ -265,7 +259,7 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
         if sight.alive {
             return Some(sight.dynamic());
         }
-        if sight.doubt { self.lookup_thoroughly(key, self.clock.cutoff()) } else { None }
+        if sight.doubt != 0 { self.lookup_thoroughly(key, self.clock.cutoff()) } else { None }
     }
 
     /// After a glance that found nothing to refresh.
@@ -276,7 +270,7 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
             self.store.set(place, record.with_stamp(self.clock.stamp()));
             return Ok(Learned::Refreshed);
         }
-        let found = if alive | doubt { self.store.find(key) } else { (0, Record::FREE) };
+        let found = if alive || doubt != 0 { self.store.find(key) } else { (0, Record::FREE) };
         self.learn_slowly(now, key, seen, found)
     }
 

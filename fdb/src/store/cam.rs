@@ -54,7 +54,7 @@ impl Default for DirectCam {
 
 /// MAC bits 9..0, for example 12-34-56-78-90-AB at 0x0AB.
 fn index(key: Key) -> Place {
-    (key.bits() >> Key::PADDING) as u32 % DIRECT as u32
+    key.bits48() as u32 % DIRECT as u32
 }
 
 impl sealed::Sealed for DirectCam {}

@@ -14,7 +14,7 @@ pub use hash::HashTable;
 pub use sets::{ChipIndex, IndexFn, SeededIndex, SetAssoc};
 
 use crate::Key;
-use crate::entry::{Entry, Kind, Record};
+use crate::entry::{Entry, Kind, LAST_STAMP, Record, Window};
 use crate::flush::FlushSlot;
 
 /// A place in a store, below [`Store::places`].
@@ -39,28 +39,28 @@ pub trait Store: sealed::Sealed + Clone {
     /// How many places there are now; places are numbered from 0.
     #[doc(hidden)]
     fn places(&self) -> u32;
-    /// Looks for `key` in a hurry; a dynamic record counts as alive if its stamp is in `from..=from + span`.
+    /// Looks for `key` in a hurry; a record counts as alive if it is in the window.
     #[doc(hidden)]
     #[inline]
-    fn sight(&self, key: Key, from: u16, span: u16) -> Sight {
+    fn sight(&self, key: Key, window: Window) -> Sight {
         let (place, record) = self.find(key);
-        Sight { alive: record.meta.wrapping_sub(from) <= span, doubt: !record.is_free(), place, record }
+        Sight { alive: window.has(record), doubt: u32::from(!record.is_free()), place, record }
     }
     /// [`Store::sight`] in still more of a hurry: where `key` most likely is. More may be in doubt.
     #[doc(hidden)]
     #[inline]
-    fn glance(&self, key: Key, from: u16, span: u16) -> Sight {
-        self.sight(key, from, span)
+    fn glance(&self, key: Key, window: Window) -> Sight {
+        self.sight(key, window)
     }
-    /// Puts `seen` in the place of a dynamic record of the same port under `key` if a glance finds one that
-    /// lives; says whether it did.
+    /// Gives a record under `key` the latest stamp of the window if a glance finds it there and on `port`; says
+    /// whether it did.
     #[doc(hidden)]
     #[inline]
-    fn refresh(&mut self, key: Key, seen: Record, from: u16, span: u16) -> bool {
-        let Sight { alive, place, record, .. } = self.glance(key, from, span);
-        let refreshed = alive & (record.port == seen.port);
+    fn refresh(&mut self, key: Key, port: u16, window: Window) -> bool {
+        let Sight { alive, place, record, .. } = self.glance(key, window);
+        let refreshed = alive & (record.port == port);
         if refreshed {
-            self.set(place, seen);
+            self.set(place, record.with_stamp((window.latest >> Record::PORT_BITS) as u16 & LAST_STAMP));
         }
         refreshed
     }
@@ -73,9 +73,9 @@ pub trait Store: sealed::Sealed + Clone {
     /// tells `each` number and sight.
     #[doc(hidden)]
     #[inline]
-    fn glance_batch(&self, keys: &[Key], from: u16, span: u16, mut each: impl FnMut(usize, Sight)) {
+    fn glance_batch(&self, keys: &[Key], window: Window, mut each: impl FnMut(usize, Sight)) {
         for (number, key) in keys.iter().enumerate() {
-            each(number, self.glance(*key, from, span));
+            each(number, self.glance(*key, window));
         }
     }
     /// The record under `key` and its place, [`Record::FREE`] if there is none.
@@ -139,17 +139,30 @@ pub const BATCH: usize = 32;
 pub struct Sight {
     /// A dynamic record that certainly lives is under the key; only then are the fields below right.
     pub(crate) alive: bool,
-    /// If not alive: there may be a record, [`Store::find`] knows.
-    pub(crate) doubt: bool,
+    /// 0, or up to 63 if there may be a record; [`Store::find`] knows.
+    pub(crate) doubt: u32,
     pub(crate) place: Place,
     pub(crate) record: Record,
 }
 
 impl Sight {
     #[cfg(feature = "alloc")]
-    pub(crate) const ABSENT: Self = Self { alive: false, doubt: false, place: 0, record: Record::FREE };
+    pub(crate) const ABSENT: Self = Self { alive: false, doubt: 0, place: 0, record: Record::FREE };
 
-    /// The entry, if it is alive.
+    /// Whether a longer look is needed. One comparison on purpose: with two, the processor would have to guess
+    /// whether a station is known.
+    #[inline(always)]
+    pub(crate) fn is_open(self) -> bool {
+        self.doubt > u32::from(self.alive) << 6
+    }
+
+    /// The entry if it is alive, without a guess either.
+    #[inline(always)]
+    pub(crate) fn answer(self) -> Option<Entry> {
+        core::hint::select_unpredictable(self.alive, Some(self.dynamic()), None)
+    }
+
+    /// The entry, given that it is alive.
     #[inline(always)]
     pub(crate) fn dynamic(self) -> Entry {
         Entry { port: self.record.port(), kind: Kind::Dynamic }

@@ -69,7 +69,7 @@ impl sealed::Sealed for ChipIndex {}
 
 impl IndexFn for ChipIndex {
     fn set_of(&self, key: Key) -> u32 {
-        (key.bits() >> (Key::PADDING + 2)) as u32 % SETS as u32
+        (key.bits48() >> 2) as u32 % SETS as u32
     }
 }
 
@@ -77,7 +77,7 @@ impl sealed::Sealed for SeededIndex {}
 
 impl IndexFn for SeededIndex {
     fn set_of(&self, key: Key) -> u32 {
-        crate::permutation::Permutation::new(self.0).apply(key.bits()).top(9) as u32
+        crate::permutation::Permutation::new(self.0).apply(key.bits()).bucket(SETS) as u32
     }
 }
 

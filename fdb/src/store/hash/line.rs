@@ -1,52 +1,69 @@
-//! One cache line of the table: six entries, their tags and a filter.
+//! One cache line of the table: six entries and their tags.
 
-use crate::entry::{LAST_STAMP, Record};
+use crate::entry::{LAST_STAMP, Record, Window};
 use crate::permutation::Permuted;
 
 /// Six entries in a cache line.
 ///
-/// Words 0..=5 are entries, 0 if free. Words 6 and 7 hold their tags in the lower three 16-bit lanes: lane `l` of
-/// word `6 + t` belongs to entry `2 * l + t`. The highest bit of both is set, which no entry in its own line has;
-/// below it word 6 has the filter that says which neighbours hold entries of this line.
-#[derive(Clone, Copy, Debug)]
+/// Words 2..=7 are entries, 0 if free. Words 0 and 1 hold tags in 16-bit lanes: lane `l` of word `w` belongs to
+/// entry `2 * l + w`. All tags are complemented and have 15 bits, so that an equal one, and no other, becomes
+/// 0x8000 by an exclusive or and a one. Lane 0 is for entries of this line that had to go to a neighbour:
+/// that of word 0 is the tag of the first of them, that of word 1 their number, its highest bit set when there is one that
+/// word 0 does not tell of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(align(64))]
 pub(super) struct Line([u64; 8]);
 
-/// Entries of a line.
-pub(super) const WAYS: usize = 6;
-const TAGS: usize = 6;
-const FILTER_SHIFT: u32 = 48;
+/// Places of entries in a line.
+pub(super) const PLACES: core::ops::Range<usize> = 2..8;
 
-/// Highest bit of each lane.
-const HIGH: u64 = 0x8000_8000_8000_8000;
+const TAG: u64 = 0x7FFF;
+const LANE: usize = 16;
 /// One in each lane.
 const ONES: u64 = 0x0001_0001_0001_0001;
+/// Highest bit of each lane.
+const HIGH: u64 = 0x8000_8000_8000_8000;
+/// In word 1: more entries are elsewhere than the one that word 0 tells of.
+const MORE: u64 = 0x8000;
+
+/// Where in a line a tag was found.
+#[derive(Clone, Copy)]
+pub(super) struct Found(u32);
+
+impl Found {
+    /// The place; 0 or 1, where no entry is, if there is none with this tag.
+    #[inline(always)]
+    pub(super) const fn place(self) -> usize {
+        (self.0 & 0x38) as usize / 8 // the mask changes nothing, but saves a check
+    }
+
+    /// 0 if the key certainly is not in the table.
+    #[inline(always)]
+    pub(super) const fn doubt(self) -> u32 {
+        self.0
+    }
+}
 
 impl Line {
-    pub(super) const EMPTY: Self = Self([0, 0, 0, 0, 0, 0, ASIDE, ASIDE]);
+    pub(super) const EMPTY: Self = Self([0; 8]);
 
-    /// The lowest entry with this tag, or 6 if there is none.
-    ///
-    /// Tags and lanes are below 0x8000, so `0x8000 - (lane ^ tag)` has its highest bit set just
-    /// if they are equal, and no lane borrows from the next. The two results are woven together so that
-    /// byte `n` stands for entry `n`.
+    /// Looks for a tag: all lanes at once, the highest entry counts. Byte `n` of the combined result stands for
+    /// place `n`.
     #[inline(always)]
-    pub(super) fn place_of(&self, tag: u64) -> usize {
-        const NONE: u64 = 1 << (8 * TAGS + 7);
-        let [.., even, odd] = self.0;
-        let wanted = tag * ONES;
-        let even = HIGH.wrapping_sub(even ^ wanted) & HIGH;
-        let odd = HIGH.wrapping_sub(odd ^ wanted) & HIGH;
-        ((even >> 8 | odd | NONE).trailing_zeros() / 8) as usize
+    pub(super) fn find(&self, needle: Needle) -> Found {
+        let [even, odd, ..] = self.0;
+        let wanted = needle.tag().wrapping_mul(ONES);
+        let even = (even ^ wanted).wrapping_add(ONES) & HIGH;
+        let odd = (odd ^ wanted).wrapping_add(ONES - 1) & HIGH; // of lane 0 only `MORE` counts
+        Found((even >> 8 | odd | 1).ilog2())
     }
 
     /// Whether no trace of former entries is left.
     pub(super) fn is_pristine(&self) -> bool {
-        let Self([words @ .., even, odd]) = self;
-        words.iter().all(|word| *word == 0) && (even | odd) >> FILTER_SHIFT == ASIDE >> FILTER_SHIFT
+        *self == Self::EMPTY
     }
 
-    /// The word in a place that [`Line::place_of`] gave.
+    /// The word in a place, `0..8`.
     #[inline(always)]
     pub(super) fn word(&self, place: usize) -> u64 {
         self.0.get(place & 7).copied().unwrap_or(0) // `place & 7` is in range: no branch is left
@@ -61,39 +78,43 @@ impl Line {
 
     #[inline(always)]
     pub(super) fn tag(&self, place: usize) -> u64 {
-        let tags = self.0.get(TAGS + place % 2).copied().unwrap_or(0);
-        tags >> (place / 2 % 4 * 16) & TAG
+        !(self.word(place % 2) >> (place / 2 * LANE)) & TAG
     }
 
-    #[inline]
+    #[inline(always)]
+    fn set_tag(&mut self, place: usize, tag: u64) {
+        let shift = place / 2 * LANE;
+        self.set_word(place % 2, self.word(place % 2) & !(TAG << shift) | (tag ^ TAG) << shift);
+    }
+
+    #[inline(always)]
     pub(super) fn put(&mut self, place: usize, tag: u64, word: u64) {
         self.set_word(place, word);
-        if let Some(tags) = self.0.get_mut(TAGS + place % 2) {
-            let shift = place / 2 % 4 * 16;
-            *tags = *tags & !(TAG << shift) | tag << shift;
-        }
+        self.set_tag(place, tag);
     }
 
     /// Frees a place; returns what was there.
     #[inline]
     pub(super) fn clear(&mut self, place: usize) -> (u64, u64) {
         let old = (self.tag(place), self.word(place));
-        self.set_word(place, 0);
+        self.put(place, TAG, 0);
         old
     }
 
     /// The longest silent entry that `may` go: only dynamic and locked ones are asked for.
-    #[inline]
+    ///
+    /// The lower bit of the class is set in all others, and a free place is made the oldest of them, so that one
+    /// number orders all six.
+    #[inline(always)]
     pub(super) fn oldest(&self, may: impl Fn(Record) -> bool) -> Option<usize> {
-        const NOBODY: u16 = u16::MAX;
-        let mut oldest = NOBODY; // stamp and place
+        const NOBODY: u32 = (LAST_STAMP as u32) << 3;
+        let mut oldest = NOBODY;
         for (place, word) in self.entries() {
-            let record = record(word);
-            let age = (record.meta & LAST_STAMP) << 3 | place as u16;
-            let may = (record.meta != 0) & record.is_evictable() && may(record);
-            oldest = oldest.min(if may { age } else { NOBODY });
+            let age = ((word >> Record::PORT_BITS) as u32 & SILENCE).wrapping_sub(1) << 3 | place as u32;
+            let age = if may(record(word)) { age } else { NOBODY };
+            oldest = oldest.min(age);
         }
-        (oldest != NOBODY).then_some(usize::from(oldest & 7))
+        (oldest < NOBODY).then_some(oldest as usize & 7)
     }
 
     #[inline]
@@ -101,128 +122,141 @@ impl Line {
         self.entries().find(|(_, word)| *word == 0).map(|(place, _)| place)
     }
 
-    /// Whether the neighbour in the direction of this tag has entries of this line.
-    #[inline(always)]
-    pub(super) fn may_have_neighbour(&self, tag: u64) -> bool {
-        self.0[TAGS] >> (FILTER_SHIFT + direction(tag)) & 1 != 0
+    /// Notes that an entry with this tag went to a neighbour.
+    pub(super) fn point(&mut self, tag: u64) {
+        let [even, odd, ..] = &mut self.0;
+        if *odd & TAG == 0 {
+            *even = *even & !TAG | tag ^ TAG;
+        } else {
+            *odd |= MORE;
+        }
+        *odd += 1;
     }
 
-    pub(super) fn point_to_neighbour(&mut self, tag: u64) {
-        self.0[TAGS] |= 1 << (FILTER_SHIFT + direction(tag));
-    }
-
-    pub(super) fn forget_neighbour(&mut self, tag: u64) {
-        self.0[TAGS] &= !(1 << (FILTER_SHIFT + direction(tag)));
+    /// Notes that an entry is with a neighbour no more. Which one is left is not known: `MORE` stays until
+    /// the last.
+    pub(super) fn unpoint(&mut self) {
+        let [even, odd, ..] = &mut self.0;
+        *odd -= 1;
+        if *odd & TAG == 0 {
+            *odd &= !MORE;
+            *even &= !TAG;
+        }
     }
 
     /// Places and words, free ones too.
     #[inline(always)]
     pub(super) fn entries(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        self.0.iter().copied().take(WAYS).enumerate()
+        self.0.iter().copied().enumerate().skip(PLACES.start)
     }
 
     /// Reads one word: brings the line into the cache.
     #[inline(always)]
     pub(super) fn touch(&self) -> u64 {
-        self.0[TAGS]
+        let [tags, ..] = self.0;
+        tags
     }
 }
 
-/// A permuted key as a line wants it: rotated so that the tag is on top.
+/// A permuted key as a line wants it.
 ///
-/// | bits | content of the rotated key | of a word |
+/// | bits | content of the permuted key | of a word |
 /// |---|---|---|
-/// | 0..=16 | key | key |
-/// | 17..=28 | number of the line (its first eight bits), zeros | port |
-/// | 29..=48 | key | key |
-/// | 49..=63 | tag | stamp (12), class (2), and whether this is a neighbour of the line of the key |
+/// | 0..=2 | zeros | port |
+/// | 3..=17 | tag | port and stamp |
+/// | 18..=25 | follow from the number of the line | stamp (12 bits) and class (2) |
+/// | 26..=62 | the rest | the same |
+/// | 63 | | set if the entry is in its own line |
 ///
 /// So one subtraction tells whether a word is under a key, in its own line, dynamic and seen lately enough:
-/// then the difference is that of the stamps, with zeros below.
+/// then the difference is that of the stamps, with the port below.
 #[derive(Clone, Copy)]
-pub(super) struct Needle(u64);
+pub(super) struct Needle(Permuted);
 
-const ROTATE: u32 = 25;
-const KEY: u64 = 0x0001_FFFF_E001_FFFF;
-const TAG: u64 = 0x7FFF;
-const PORT: u64 = 0xFFF;
-const PORT_SHIFT: u32 = 17;
-const META: u64 = 0x3FFF;
-const META_SHIFT: u32 = 49;
-/// The entry is not in its own line.
-pub(super) const ASIDE: u64 = 1 << 63;
+const TAG_SHIFT: u32 = 3;
+const RECORD: u64 = (1 << Record::BITS) - 1;
+const KEY: u64 = !RECORD & !HOME;
+/// The entry is in its own line. Words of tags never have it.
+pub(super) const HOME: u64 = Window::MARK;
+/// Of the stamp and class those bits by which an evictable record is smaller than others.
+const SILENCE: u32 = 1 << Record::STAMP_BITS | LAST_STAMP as u32;
 
 impl Needle {
-    pub(super) const NONE: Self = Self(0);
+    pub(super) const NONE: Self = Self(Permuted(0));
 
     #[inline(always)]
     pub(super) const fn new(permuted: Permuted) -> Self {
-        Self(permuted.0.rotate_left(ROTATE))
+        Self(permuted)
+    }
+
+    /// The number of its line among `lines`, a power of two.
+    #[inline(always)]
+    pub(super) const fn line(self, lines: usize) -> usize {
+        self.0.bucket(lines)
     }
 
     #[inline(always)]
     pub(super) const fn tag(self) -> u64 {
-        self.0 >> META_SHIFT
+        self.0.0 >> TAG_SHIFT & TAG
     }
 
     #[inline(always)]
     const fn key(self) -> u64 {
-        self.0 & KEY
+        self.0.0 & KEY
     }
 
-    /// The word of a record under this key.
+    /// The word of a record under this key; `HOME` or 0 for `home`.
     #[inline(always)]
-    pub(super) const fn word(self, record: Record) -> u64 {
-        self.key() | bits(record)
+    pub(super) const fn word(self, home: u64, record: Record) -> u64 {
+        self.key() | home | record.bits()
     }
 
     /// Whether a word with the same tag is that of this key.
     #[inline]
-    pub(super) const fn fits(self, word: u64, aside: u64) -> bool {
-        word & (KEY | ASIDE) == self.key() | aside
+    pub(super) const fn fits(self, word: u64, home: u64) -> bool {
+        word & !RECORD == self.key() | home
     }
 
-    /// Whether a word is that of this key, and dynamic with a stamp in `from..=from + span`.
+    /// Whether a word is that of this key in its own line, and dynamic with a stamp in the window.
     #[inline(always)]
-    pub(super) fn is_alive(self, word: u64, aside: u64, from: u16, span: u16) -> bool {
-        let earliest = self.key() | aside | u64::from(from) << META_SHIFT;
-        let later = (word & !(PORT << PORT_SHIFT)).wrapping_sub(earliest);
-        later.rotate_right(META_SHIFT) <= u64::from(span)
+    pub(super) const fn is_alive(self, word: u64, window: Window) -> bool {
+        word.wrapping_sub(self.key() | window.earliest) <= window.later
     }
 
-    /// Whether, beyond that, the port is that of `record` (in its own line).
+    /// The word of this key in its own line, on a port and seen now.
     #[inline(always)]
-    pub(super) fn is_alive_on(self, word: u64, port: u16, from: u16, span: u16) -> bool {
-        let earliest = self.word(Record { port, meta: from });
-        word.wrapping_sub(earliest).rotate_right(META_SHIFT) <= u64::from(span)
+    pub(super) const fn fresh(self, port: u16, window: Window) -> u64 {
+        self.key() | window.latest | port as u64
     }
 
-    /// The permuted key of a word that belongs to the line `home`, whose bits start at `shift`.
+    /// Whether a word is like a fresh one but for its stamp, which is in the window.
+    #[inline(always)]
+    pub(super) const fn is_refreshed_by(word: u64, fresh: u64, window: Window) -> bool {
+        fresh.wrapping_sub(word).rotate_right(Record::PORT_BITS) <= window.span
+    }
+
+    /// The permuted key of a word that belongs to the line `home`.
     #[inline]
-    pub(super) const fn permuted(tag: u64, word: u64, home: usize, shift: u32) -> Permuted {
-        let rotated = word & KEY | tag << META_SHIFT;
-        Permuted(rotated.rotate_right(ROTATE) | (home as u64) << shift)
+    pub(super) const fn permuted(tag: u64, word: u64, home: usize) -> Permuted {
+        Permuted(word & KEY | tag << TAG_SHIFT).with_bucket(home)
     }
-}
-
-#[inline(always)]
-const fn bits(record: Record) -> u64 {
-    (record.port as u64) << PORT_SHIFT | (record.meta as u64) << META_SHIFT
 }
 
 #[inline(always)]
 pub(super) const fn record(word: u64) -> Record {
-    Record { port: (word >> PORT_SHIFT & PORT) as u16, meta: (word >> META_SHIFT & META) as u16 }
+    Record::from_bits(word)
 }
 
 /// The word with another record.
 #[inline(always)]
 pub(super) const fn with_record(word: u64, record: Record) -> u64 {
-    word & (KEY | ASIDE) | bits(record)
+    word & !RECORD | record.bits()
 }
 
-/// One of eight.
+/// What the numbers of a line and of its neighbour that takes the overflow with this tag differ in. Eight
+/// directions in which a crowd can spread, all within 4 KiB.
 #[inline(always)]
-pub(super) const fn direction(tag: u64) -> u32 {
-    tag as u32 % 8
+pub(super) const fn direction(tag: u64) -> usize {
+    const DIRECTIONS: u64 = 0x3807_2010_0804_0201;
+    (DIRECTIONS >> (tag % 8 * 8)) as usize & 0x3F
 }

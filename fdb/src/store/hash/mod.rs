@@ -5,24 +5,24 @@ mod line;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use self::line::{ASIDE, Line, Needle, WAYS, direction, record, with_record};
+use self::line::{HOME, Line, Needle, PLACES, direction, record, with_record};
 use super::{BATCH, Place, Sight, Store, sealed};
 use crate::Key;
-use crate::entry::Record;
+use crate::entry::{Record, Window};
 use crate::flush::FlushSlot;
 use crate::permutation::Permutation;
 
 /// A hash table from 1 to about 16 million entries that grows to a bound.
 ///
-/// **Layout.** A line is one cache line of 64 bytes with six entries: six words and six 16-bit tags.
-/// The key goes through a seeded permutation; its upper bits are the number of the line, 15 more are the
+/// **Layout.** A line is one cache line of 64 bytes with six entries: six words and six 15-bit tags.
+/// The key goes through a seeded permutation; some of its bits are the number of the line, 15 more are the
 /// tag, and the word holds the remaining bits beside port, kind and stamp, so nothing is stored twice
 /// and nothing is left out: 10 2/3 bytes per place, 16 per entry at the load where tables grow.
 /// A look-up compares the tags at once, verifies one word and takes no branch that depends on luck.
 ///
-/// **Overflow.** An entry that finds its line full goes to one of 8 neighbours within 16 KiB; a filter
-/// in the line, exact at all times, says which. So an absent key costs a second line in about 2 % of
-/// look-ups, and a known one in 5 % when the table is full. If the neighbour is full too, somebody there
+/// **Overflow.** An entry that finds its line full goes to one of 8 neighbours within 4 KiB; its line keeps the tag of
+/// the first such entry. So an absent key costs a second line in some 5 % of
+/// look-ups when the table is full, and a known one as often. If the neighbour is full too, somebody there
 /// moves on.
 ///
 /// **Attacks.** Who does not know the seed cannot choose addresses that meet in a line. Take the
@@ -38,8 +38,6 @@ use crate::permutation::Permutation;
 #[derive(Clone)]
 pub struct HashTable {
     lines: Vec<Line>,
-    /// `64 - log2(lines)`: a permuted key shifted by this is the number of its line.
-    shift: u32,
     permutation: Permutation,
     entries: u32,
     capacity: u32,
@@ -51,11 +49,10 @@ const LOAD: usize = 4;
 /// Places per line in [`Place`] numbers, a power of two.
 const STRIDE: u32 = 8;
 
-/// The neighbour of a line that takes the overflow with this tag; its own inverse. The eight directions
-/// are the edges of a hypercube of 256 lines, so that a crowd can spread.
+/// The neighbour of a line that takes the overflow with this tag; its own inverse.
 #[inline(always)]
 const fn neighbour(line: usize, tag: u64) -> usize {
-    line ^ 1 << direction(tag)
+    line ^ direction(tag)
 }
 
 impl HashTable {
@@ -75,7 +72,6 @@ impl HashTable {
     fn with_lines(lines: usize, capacity: u32, seed: [u64; 2]) -> Self {
         Self {
             lines: vec![Line::EMPTY; lines],
-            shift: 64 - lines.trailing_zeros(),
             permutation: Permutation::new(seed),
             entries: 0,
             capacity: capacity.clamp(1, MAX_CAPACITY),
@@ -98,19 +94,32 @@ impl HashTable {
     }
 
     #[inline(always)]
+    fn needle(&self, key: Key) -> Needle {
+        Needle::new(self.permutation.apply(key.bits()))
+    }
+
+    /// The number of the line of a key, and what to look for there.
+    #[inline(always)]
     fn permute(&self, key: Key) -> (usize, Needle) {
-        let permuted = self.permutation.apply(key.bits());
-        ((permuted.0 >> self.shift) as usize, Needle::new(permuted))
+        let needle = self.needle(key);
+        (needle.line(self.lines.len()), needle)
+    }
+
+    /// The line of a key. There always is one.
+    #[inline(always)]
+    fn line(&self, needle: Needle) -> Option<&Line> {
+        if self.lines.is_empty() { None } else { self.lines.get(needle.line(self.lines.len())) }
     }
 
     /// A hurried look at the neighbour.
-    fn sight_aside(&self, home: usize, needle: Needle, from: u16, span: u16) -> Sight {
+    #[inline(always)]
+    fn sight_aside(&self, home: usize, needle: Needle, window: Window) -> Sight {
         let number = neighbour(home, needle.tag());
         let Some(line) = self.lines.get(number) else { return Sight::ABSENT };
-        let place = line.place_of(needle.tag());
+        let place = line.find(needle).place();
         let word = line.word(place);
-        let alive = place < WAYS && needle.is_alive(word, ASIDE, from, span);
-        Sight { alive, doubt: true, place: number_of(number, place), record: record(word) }
+        let alive = PLACES.contains(&place) && needle.is_alive(word ^ HOME, window);
+        Sight { alive, doubt: 1, place: number_of(number, place), record: record(word) }
     }
 
     /// Search without hurry: every place where the key may be.
@@ -118,10 +127,10 @@ impl HashTable {
     #[inline(never)]
     fn search(&self, key: Key) -> (Place, Record) {
         let (home, needle) = self.permute(key);
-        for (number, aside) in [(home, 0), (neighbour(home, needle.tag()), ASIDE)] {
+        for (number, mark) in [(home, HOME), (neighbour(home, needle.tag()), 0)] {
             let Some(line) = self.lines.get(number) else { continue };
             for (place, word) in line.entries() {
-                if word != 0 && needle.fits(word, aside) && line.tag(place) == needle.tag() {
+                if word != 0 && needle.fits(word, mark) && line.tag(place) == needle.tag() {
                     return (number_of(number, place), record(word));
                 }
             }
@@ -141,18 +150,18 @@ impl HashTable {
     /// Puts an entry into its line or the neighbour.
     #[inline]
     fn put_near(&mut self, home: usize, tag: u64, word: u64) -> Option<Place> {
-        if let place @ Some(_) = self.put(home, tag, word & !ASIDE) {
+        if let place @ Some(_) = self.put(home, tag, word | HOME) {
             return place;
         }
-        let place = self.put(neighbour(home, tag), tag, word | ASIDE)?;
+        let place = self.put(neighbour(home, tag), tag, word & !HOME)?;
         self.point(home, tag);
         Some(place)
     }
 
-    /// Says in the filter of `home` that the neighbour has something.
+    /// Notes in `home` that the neighbour has something.
     fn point(&mut self, home: usize, tag: u64) {
         if let Some(line) = self.lines.get_mut(home) {
-            line.point_to_neighbour(tag);
+            line.point(tag);
         }
     }
 
@@ -169,8 +178,8 @@ impl HashTable {
         }
         for (way, word) in line.entries() {
             let tag = line.tag(way);
-            if self.put(neighbour(number, tag), tag, word ^ ASIDE).is_some() {
-                if word & ASIDE == 0 {
+            if self.put(neighbour(number, tag), tag, word ^ HOME).is_some() {
+                if word & HOME != 0 {
                     self.point(number, tag);
                 }
                 self.clear(number, way);
@@ -180,35 +189,28 @@ impl HashTable {
         false
     }
 
-    /// Empties a place and, if the entry was not in its own line, mends the filter there.
+    /// Empties a place and, if the entry was not in its own line, tells that one.
     #[inline]
-    fn clear(&mut self, number: usize, way: usize) {
+    fn clear(&mut self, number: usize, place: usize) {
         let Some(line) = self.lines.get_mut(number) else { return };
-        let (tag, word) = line.clear(way);
-        if word & ASIDE != 0 {
-            self.mend(number, tag);
+        let (tag, word) = line.clear(place);
+        if word & HOME == 0 {
+            self.unpoint(neighbour(number, tag));
         }
     }
 
-    /// Takes the direction of `tag` out of the filter of its home if no other entry in this line needs it.
     #[inline(never)]
-    fn mend(&mut self, number: usize, tag: u64) {
-        let same_home =
-            |line: &Line, way, word| word & ASIDE != 0 && direction(line.tag(way)) == direction(tag);
-        let needed = self
-            .lines
-            .get(number)
-            .is_some_and(|line| line.entries().any(|(way, word)| same_home(line, way, word)));
-        if !needed && let Some(home) = self.lines.get_mut(neighbour(number, tag)) {
-            home.forget_neighbour(tag);
+    fn unpoint(&mut self, home: usize) {
+        if let Some(line) = self.lines.get_mut(home) {
+            line.unpoint();
         }
     }
 
     /// The key of an entry.
     #[inline]
     fn key(&self, number: usize, tag: u64, word: u64) -> Key {
-        let home = if word & ASIDE == 0 { number } else { neighbour(number, tag) };
-        Key::from_bits(self.permutation.invert(Needle::permuted(tag, word, home, self.shift)))
+        let home = if word & HOME != 0 { number } else { neighbour(number, tag) };
+        Key::from_bits(self.permutation.invert(Needle::permuted(tag, word, home)))
     }
 
     /// Twice as many lines.
@@ -224,7 +226,6 @@ impl HashTable {
     fn rehash(&mut self, lines: usize) -> bool {
         let mut bigger = Self {
             lines: vec![Line::EMPTY; lines],
-            shift: 64 - lines.trailing_zeros(),
             permutation: self.permutation,
             entries: 0,
             capacity: self.capacity,
@@ -243,7 +244,7 @@ impl HashTable {
     #[inline]
     fn place(&mut self, key: Key, record: Record) -> Option<Place> {
         let (home, needle) = self.permute(key);
-        let (tag, word) = (needle.tag(), needle.word(record));
+        let (tag, word) = (needle.tag(), needle.word(HOME, record));
         let place = self.put_near(home, tag, word).or_else(|| self.place_by_moving(home, tag, word))?;
         self.entries += 1;
         Some(place)
@@ -269,14 +270,13 @@ const fn line_and_place(place: Place) -> (usize, usize) {
     ((place / STRIDE) as usize, (place % STRIDE) as usize)
 }
 
-/// What a line has under a key that belongs to it; `doubt` if there may be something that this does not see.
+/// What a line has under a key that belongs to it.
 #[inline(always)]
-fn glance(line: &Line, home: usize, needle: Needle, from: u16, span: u16) -> Sight {
-    let place = line.place_of(needle.tag());
-    let word = line.word(place);
-    let alive = needle.is_alive(word, 0, from, span);
-    let doubt = (place < WAYS) | line.may_have_neighbour(needle.tag());
-    Sight { alive, doubt, place: number_of(home, place), record: record(word) }
+fn glance(line: &Line, home: usize, needle: Needle, window: Window) -> Sight {
+    let found = line.find(needle);
+    let word = line.word(found.place());
+    let alive = needle.is_alive(word, window);
+    Sight { alive, doubt: found.doubt(), place: number_of(home, found.place()), record: record(word) }
 }
 
 impl sealed::Sealed for HashTable {}
@@ -296,54 +296,54 @@ impl Store for HashTable {
     }
 
     #[inline(always)]
-    fn glance(&self, key: Key, from: u16, span: u16) -> Sight {
+    fn glance(&self, key: Key, window: Window) -> Sight {
         let (home, needle) = self.permute(key);
-        let Some(line) = self.lines.get(home) else { return Sight::ABSENT };
-        glance(line, home, needle, from, span)
+        let Some(line) = self.line(needle) else { return Sight::ABSENT };
+        glance(line, home, needle, window)
     }
 
     #[inline]
-    fn sight(&self, key: Key, from: u16, span: u16) -> Sight {
+    fn sight(&self, key: Key, window: Window) -> Sight {
         let (home, needle) = self.permute(key);
-        let Some(line) = self.lines.get(home) else { return Sight::ABSENT };
-        let sight = glance(line, home, needle, from, span);
-        if sight.alive || !line.may_have_neighbour(needle.tag()) {
-            return sight;
-        }
-        self.sight_aside(home, needle, from, span)
+        let Some(line) = self.line(needle) else { return Sight::ABSENT };
+        let sight = glance(line, home, needle, window);
+        if sight.is_open() { self.sight_aside(home, needle, window) } else { sight }
     }
 
     #[inline(always)]
-    fn refresh(&mut self, key: Key, seen: Record, from: u16, span: u16) -> bool {
+    fn refresh(&mut self, key: Key, port: u16, window: Window) -> bool {
         let (home, needle) = self.permute(key);
-        let Some(line) = self.lines.get_mut(home) else { return false };
-        let place = line.place_of(needle.tag());
-        let alive = needle.is_alive_on(line.word(place), seen.port, from, span);
-        if alive {
-            line.set_word(place, needle.word(seen));
+        if self.lines.is_empty() {
+            return false;
         }
-        alive
+        let Some(line) = self.lines.get_mut(home) else { return false };
+        let (place, fresh) = (line.find(needle).place(), needle.fresh(port, window));
+        let refreshed = Needle::is_refreshed_by(line.word(place), fresh, window);
+        if refreshed {
+            line.set_word(place, fresh);
+        }
+        refreshed
     }
 
     /// Adds up a word of each line: the sum says nothing, but no load can be left out for it.
     #[inline]
     fn touch(&self, keys: &[Key]) {
-        let lines = keys.iter().filter_map(|key| self.lines.get(self.permute(*key).0));
+        let lines = keys.iter().filter_map(|key| self.line(self.needle(*key)));
         core::hint::black_box(lines.fold(0, |sum, line| sum ^ line.touch()));
     }
 
     #[inline]
-    fn glance_batch(&self, keys: &[Key], from: u16, span: u16, mut each: impl FnMut(usize, Sight)) {
-        let mut needles = [(0, Needle::NONE); BATCH];
+    fn glance_batch(&self, keys: &[Key], window: Window, mut each: impl FnMut(usize, Sight)) {
+        let mut needles = [Needle::NONE; BATCH];
         let mut sum = 0; // says nothing, but no load can be left out for it
         for (needle, key) in needles.iter_mut().zip(keys) {
-            *needle = self.permute(*key);
-            sum ^= self.lines.get(needle.0).map_or(0, Line::touch);
+            *needle = self.needle(*key);
+            sum ^= self.line(*needle).map_or(0, Line::touch);
         }
         core::hint::black_box(sum);
-        for (number, &(home, needle)) in needles.iter().take(keys.len()).enumerate() {
-            if let Some(line) = self.lines.get(home) {
-                each(number, glance(line, home, needle, from, span));
+        for (number, &needle) in needles.iter().take(keys.len()).enumerate() {
+            if let Some(line) = self.line(needle) {
+                each(number, glance(line, needle.line(self.lines.len()), needle, window));
             }
         }
     }
@@ -355,7 +355,7 @@ impl Store for HashTable {
     #[inline]
     fn at(&self, place: Place) -> Option<(Key, Record)> {
         let (number, place) = line_and_place(place);
-        let line = self.lines.get(number).filter(|_| place < WAYS)?;
+        let line = self.lines.get(number).filter(|_| PLACES.contains(&place))?;
         let word = line.word(place);
         (word != 0).then(|| (self.key(number, line.tag(place), word), record(word)))
     }
@@ -374,7 +374,12 @@ impl Store for HashTable {
         if self.entries as usize >= self.lines.len() * LOAD && self.lines.len() < most {
             self.grow();
         }
-        self.place(key, record)
+        let place = self.place(key, record);
+        if place.is_none() && self.lines.len() < 2 * most {
+            self.grow(); // a crowd against all odds
+            return self.place(key, record);
+        }
+        place
     }
 
     #[inline]
@@ -388,8 +393,10 @@ impl Store for HashTable {
     fn rival(&self, key: Key, number: u32) -> Option<Place> {
         let (home, needle) = self.permute(key);
         match number as usize {
-            way if way < WAYS => Some(number_of(home, way)),
-            way if way < 2 * WAYS => Some(number_of(neighbour(home, needle.tag()), way - WAYS)),
+            way if way < PLACES.len() => Some(number_of(home, PLACES.start + way)),
+            way if way < 2 * PLACES.len() => {
+                Some(number_of(neighbour(home, needle.tag()), PLACES.start + way - PLACES.len()))
+            }
             _ => None,
         }
     }
@@ -414,9 +421,9 @@ impl Store for HashTable {
         let place = line.oldest(&may)?;
         let (old, tag) = (line.word(place), line.tag(place));
         let victim = self.key(home, tag, old);
-        self.lines.get_mut(home)?.put(place, needle.tag(), needle.word(record));
-        if old & ASIDE != 0 {
-            self.mend(home, tag);
+        self.lines.get_mut(home)?.put(place, needle.tag(), needle.word(HOME, record));
+        if old & HOME == 0 {
+            self.unpoint(neighbour(home, tag));
         }
         Some((number_of(home, place), victim, line::record(old)))
     }
