@@ -13,6 +13,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Rounds of observing and applying before the loop looks at other things again.
 const ROUNDS: usize = 20;
+/// Between two looks at a switch that says nothing.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// One node's agent over a backend.
 #[derive(Debug)]
@@ -69,25 +71,25 @@ impl<B: Backend> Agent<B> {
     /// The switch cannot be reached. Nothing is lost: the next call starts from what is there.
     pub fn converge(&mut self, desired: &Desired, patience: Duration) -> anyhow::Result<Outcome> {
         let deadline = Instant::now() + patience;
-        let mut applied = 0;
-        for _ in 0..ROUNDS {
+        let (mut applied, mut rounds) = (0, 0);
+        loop {
             let observed = self.backend.observe()?;
             let plan = plan(desired, &observed);
             let now = Instant::now();
             let due: Vec<_> = plan.ops.iter().filter(|op| !self.is_paused(op, now)).cloned().collect();
-            if !due.is_empty() {
-                applied += due.len();
-                let failures = self.backend.apply(&due)?;
-                self.note(&due, &failures.into_iter().map(|failure| (failure.op, failure.why)).collect());
-            } else if !waits_for_switch(&plan) || now >= deadline {
+            let over = if due.is_empty() { is_settled(&plan) || now >= deadline } else { rounds == ROUNDS };
+            if over {
                 return Ok(self.outcome(plan, applied));
             }
             if due.is_empty() {
-                self.backend.wait(deadline.saturating_duration_since(now).min(Duration::from_millis(100)))?;
+                self.backend.wait(deadline.saturating_duration_since(now).min(LONGEST_WAIT))?;
+                continue;
             }
+            rounds += 1;
+            applied += due.len();
+            let failures = self.backend.apply(&due)?;
+            self.note(&due, &failures.into_iter().map(|failure| (failure.op, failure.why)).collect());
         }
-        let plan = plan(desired, &self.backend.observe()?);
-        Ok(self.outcome(plan, applied))
     }
 
     fn outcome(&mut self, plan: Plan, applied: usize) -> Outcome {
@@ -129,9 +131,9 @@ impl<B: Backend> Agent<B> {
     }
 }
 
-/// Whether the switch still has something to do that the plan waits for.
-fn waits_for_switch(plan: &Plan) -> bool {
-    plan.ops.is_empty() && plan.status.values().any(|status| matches!(status, Status::Building(_)))
+/// Whether waiting would change nothing: no operation is left, and no port waits for the switch.
+fn is_settled(plan: &Plan) -> bool {
+    plan.is_done() && !plan.status.values().any(|status| matches!(status, Status::Building(_)))
 }
 
 /// The bridge or port that an operation is about.

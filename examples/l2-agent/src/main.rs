@@ -140,9 +140,8 @@ struct Watched {
 impl Watched {
     fn read(path: &std::path::Path) -> anyhow::Result<Self> {
         let state = Desired::read(path).context("the desired state cannot be used")?;
-        let mut watched = Self { path: path.to_owned(), changed: [None; 2], state };
-        watched.changed = watched.modified();
-        Ok(watched)
+        // Whatever is written while this reads is read again.
+        Ok(Self { path: path.to_owned(), changed: [None; 2], state })
     }
 
     /// When the file, and the file of security groups that it names, were written.

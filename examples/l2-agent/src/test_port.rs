@@ -44,7 +44,8 @@ const DEVICE: Duration = Duration::from_secs(5);
 impl TestPort {
     /// Makes port, namespace and device. The address is set only when it is given: DHCP needs a
     /// bound port, see [`configure`](Self::configure). What exists already is kept, so that a
-    /// second call mends what a first one left half-done.
+    /// second call mends what a first one left half-done, and what a restart of the switch left
+    /// behind: a device that was moved into a namespace is lost then (seen with Open vSwitch 3.1.0).
     ///
     /// # Errors
     /// Names the step that failed; [`delete`](Self::delete) clears up.
@@ -59,6 +60,10 @@ impl TestPort {
             .with_context(|| format!("plugging {} into {bridge}", self.name))?;
         if !has_namespace(&self.namespace)? {
             ip(&["netns", "add", &self.namespace])?;
+        }
+        if self.is_in_namespace() && has_device(&self.name) {
+            // A restarted switch has made a new device, and what is in the namespace leads nowhere.
+            self.inside(&["link", "delete", &self.name])?;
         }
         if !self.is_in_namespace() {
             self.await_device()?;
@@ -117,7 +122,7 @@ impl TestPort {
 
     fn await_device(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + DEVICE;
-        while ip(&["link", "show", &self.name]).is_err() {
+        while !has_device(&self.name) {
             if Instant::now() > deadline {
                 bail!("the switch made no device {} within {DEVICE:?}; is ovs-vswitchd running?", self.name);
             }
@@ -129,6 +134,11 @@ impl TestPort {
     fn inside(&self, arguments: &[&str]) -> anyhow::Result<()> {
         ip(&[&["-n", &self.namespace], arguments].concat())
     }
+}
+
+/// In this namespace, where the switch makes its devices.
+fn has_device(name: &str) -> bool {
+    ip(&["link", "show", name]).is_ok()
 }
 
 fn has_namespace(name: &str) -> anyhow::Result<bool> {

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use nix::net::if_::if_nametoindex;
 
 use self::database::Database;
 use self::flows::FlowSocket;
 use crate::backend::{Backend, Failure};
 use crate::flow::Flow;
-use crate::observed::Observed;
+use crate::observed::{Bridge, Observed};
 use crate::plan::Op;
 
 /// How long flows are taken to be what they were. Reading 5,000 takes Open vSwitch about 30 ms.
@@ -116,6 +117,24 @@ impl OpenVSwitch {
     }
 }
 
+/// The database goes on showing a port whose device somebody deleted. What the kernel does not have
+/// is not open; whoever plugged it must plug it again.
+///
+/// Only devices of the host are looked for, and only where the bridge's own device is seen too:
+/// otherwise the switch has another network namespace than this process.
+fn note_lost_devices(name: &str, bridge: &mut Bridge) {
+    let exists = |device: &str| if_nametoindex(device).is_ok();
+    if !exists(name) {
+        return;
+    }
+    for (device, port) in &mut bridge.ports {
+        if port.kind.is_empty() && port.ofport.is_some() && !exists(device) {
+            port.ofport = None;
+            port.error = Some(format!("device {device} is gone; plug it again"));
+        }
+    }
+}
+
 impl Backend for OpenVSwitch {
     fn observe(&mut self) -> anyhow::Result<Observed> {
         self.database.receive(Duration::ZERO)?;
@@ -126,6 +145,7 @@ impl Backend for OpenVSwitch {
         let mut observed = self.database.replica.observe();
         self.flows.retain(|bridge, _| observed.bridges.contains_key(bridge));
         for (name, bridge) in &mut observed.bridges {
+            note_lost_devices(name, bridge);
             if !self.flows.contains_key(name) {
                 // A bridge that the daemon has not opened yet has no socket and no flows.
                 let Ok(flows) = self.socket(name).dump() else { continue };

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::{Op, Plan};
 use crate::desired::{Desired, Tunnels};
 use crate::mapping::{integration_patch, physical_patch, tunnel_port};
-use crate::observed::Observed;
+use crate::observed::{Observed, Port};
 
 /// The peer of a patch port that is not to be connected yet.
 pub const NO_PEER: &str = "nonexistent-peer";
@@ -74,19 +74,37 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     }
 }
 
-/// Connects the pairs whose bridges already have all their flows.
+/// Connects the pairs whose bridges already have all their flows. A port that is not open yet is
+/// in no flow, so its pair has to wait.
 pub(super) fn connect(desired: &Desired, observed: &Observed, settled: &BTreeSet<String>, plan: &mut Plan) {
-    for [(near_bridge, near), (far_bridge, far)] in pairs(desired) {
-        if !settled.contains(near_bridge) || !settled.contains(far_bridge) {
+    for [near, far] in pairs(desired) {
+        let (near_port, far_port) = (seen(observed, &near), seen(observed, &far));
+        let open = |port: Option<&Port>| port.is_some_and(|port| port.ofport.is_some());
+        if !settled.contains(near.0) || !settled.contains(far.0) || !open(near_port) || !open(far_port) {
             continue;
         }
-        for (bridge, port, peer) in [(near_bridge, &near, &far), (far_bridge, &far, &near)] {
-            let seen = observed.bridges.get(bridge).and_then(|bridge| bridge.ports.get(port));
-            if seen.is_some_and(|seen| seen.options.get("peer") != Some(peer)) {
-                plan.ops.push(Op::SetPeer { port: port.clone(), peer: peer.clone() });
+        for (port, (_, name), (_, peer)) in [(near_port, &near, &far), (far_port, &far, &near)] {
+            if port.is_some_and(|port| port.options.get("peer") != Some(peer)) {
+                plan.ops.push(Op::SetPeer { port: name.clone(), peer: peer.clone() });
             }
         }
     }
+}
+
+/// Whether the integration bridge and `bridge` are connected.
+pub(super) fn are_connected(desired: &Desired, observed: &Observed, bridge: &str) -> bool {
+    let pair = pairs(desired).into_iter().find(|[_, far]| far.0 == bridge);
+    pair.is_some_and(|[near, far]| {
+        let to = |from: &Place<'_>, to: &Place<'_>| {
+            let port = seen(observed, from);
+            port.is_some_and(|port| port.ofport.is_some() && port.options.get("peer") == Some(&to.1))
+        };
+        to(&near, &far) && to(&far, &near)
+    })
+}
+
+fn seen<'a>(observed: &'a Observed, (bridge, port): &Place<'_>) -> Option<&'a Port> {
+    observed.bridges.get(*bridge)?.ports.get(port)
 }
 
 fn add_missing(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vlan_table::VlanId;
 
-use super::{Attachment, Networks, Op, Plan, Status};
+use super::{Attachment, Networks, Op, Plan, Status, patches};
 use crate::desired::{self, Desired, Filter, Segment};
 use crate::observed::{DEAD_VLAN, Observed, Port, Wiring};
 
@@ -52,6 +52,7 @@ pub(super) fn plan(
     settled: &BTreeSet<String>,
     plan: &mut Plan,
 ) {
+    let ways = Ways { desired, observed, settled };
     let plugged = plugged(desired, observed);
     let wanted: BTreeMap<_, _> = desired.ports.iter().map(|port| (port.id.as_str(), port)).collect();
     for (name, port) in guests(desired, observed) {
@@ -60,8 +61,8 @@ pub(super) fn plan(
             Some(wanted) => goal(desired, wanted, port, networks),
             None => Goal::Dead("the port is not among the desired ones".to_owned()),
         };
-        let status = judge(desired, port, &goal, settled);
-        if let Some(to) = next_wiring(port, &goal, &status, desired, settled) {
+        let status = judge(port, &goal, &ways);
+        if let Some(to) = next_wiring(port, &goal, &status, &ways) {
             plan.ops.push(Op::Wire { port: name.to_owned(), from: port.wiring.clone(), to });
         }
         if wanted.contains_key(id) {
@@ -131,14 +132,14 @@ fn wiring(desired: &Desired, wanted: &desired::Port, attachment: &Attachment) ->
     }
 }
 
-fn judge(desired: &Desired, port: &Port, goal: &Goal, settled: &BTreeSet<String>) -> Status {
+fn judge(port: &Port, goal: &Goal, ways: &Ways<'_>) -> Status {
     if port.ofport.is_none() {
         let why = port.error.clone().unwrap_or_else(|| "the switch has not opened its device".to_owned());
         return Status::Building(format!("no OpenFlow port: {why}"));
     }
     match goal {
         Goal::Dead(why) => Status::Down(why.clone()),
-        Goal::Vlan { segment, .. } if !way_is_ready(desired, segment, settled) => {
+        Goal::Vlan { segment, .. } if !ways.is_ready(segment) => {
             Status::Building("flows are on their way".to_owned())
         }
         Goal::Vlan { wiring, .. } if port.wiring != *wiring => {
@@ -149,17 +150,11 @@ fn judge(desired: &Desired, port: &Port, goal: &Goal, settled: &BTreeSet<String>
 }
 
 /// What the port's VLAN must become now, if it must change.
-fn next_wiring(
-    port: &Port,
-    goal: &Goal,
-    status: &Status,
-    desired: &Desired,
-    settled: &BTreeSet<String>,
-) -> Option<Wiring> {
+fn next_wiring(port: &Port, goal: &Goal, status: &Status, ways: &Ways<'_>) -> Option<Wiring> {
     match goal {
         Goal::Dead(_) => (!port.wiring.is_dead()).then(Wiring::dead),
         Goal::Vlan { .. } if *status == Status::Up => None,
-        Goal::Vlan { wiring, segment } if way_is_ready(desired, segment, settled) => {
+        Goal::Vlan { wiring, segment } if ways.is_ready(segment) => {
             (port.wiring != *wiring).then(|| wiring.clone())
         }
         // A port that is new to its network waits in the dead VLAN until the flows are there. One
@@ -171,14 +166,27 @@ fn next_wiring(
     }
 }
 
-/// Whether every flow between the integration bridge and the network's way out is installed.
-fn way_is_ready(desired: &Desired, segment: &Segment, settled: &BTreeSet<String>) -> bool {
-    let far = match segment {
-        Segment::Local => None,
-        Segment::Flat { bridge } | Segment::Vlan { bridge, .. } => Some(bridge),
-        Segment::Vxlan { .. } => Some(&desired.tunnel_bridge),
-    };
-    settled.contains(&desired.integration_bridge) && far.is_none_or(|bridge| settled.contains(bridge))
+/// Bridges as far as ports depend on them.
+struct Ways<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    settled: &'a BTreeSet<String>,
+}
+
+impl Ways<'_> {
+    /// Whether every flow between the integration bridge and the network's way out is installed,
+    /// and the way is open.
+    fn is_ready(&self, segment: &Segment) -> bool {
+        let far = match segment {
+            Segment::Local => None,
+            Segment::Flat { bridge } | Segment::Vlan { bridge, .. } => Some(bridge),
+            Segment::Vxlan { .. } => Some(&self.desired.tunnel_bridge),
+        };
+        self.settled.contains(&self.desired.integration_bridge)
+            && far.is_none_or(|bridge| {
+                self.settled.contains(bridge) && patches::are_connected(self.desired, self.observed, bridge)
+            })
+    }
 }
 
 /// Ports of the integration bridge that somebody plugged for a guest.

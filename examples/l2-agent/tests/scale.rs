@@ -1,0 +1,128 @@
+//! A thousand ports on a real Open vSwitch: what it takes from cold, after a restart of the agent,
+//! and for one port. The figures are printed, `--nocapture` shows them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use l2_agent::agent::{Agent, Outcome};
+use l2_agent::desired::{Desired, Port, Security, UnknownPorts};
+use l2_agent::ovs::OpenVSwitch;
+use l2_agent::plan::Status;
+use private_ovs::{Datapath, PrivateOvs};
+use secgroup_rpc::{Device, Direction, Family, Group, Info, MemberSet, Members, Protocol, Remote, Rule};
+
+const PORTS: u16 = 1000;
+const PATIENCE: Duration = Duration::from_secs(60);
+const NODE: &str = r#"
+    bridge_mappings = "physnet1:br-ex"
+    network = [
+        { id = "A", type = "flat", physical_network = "physnet1" },
+        { id = "B", type = "vlan", physical_network = "physnet1", segmentation_id = 100 },
+    ]
+"#;
+
+fn id(number: u16) -> String {
+    format!("11111111-0000-4000-8000-00000000{number:04x}")
+}
+
+fn mac(number: u16) -> [u8; 6] {
+    let [high, low] = number.to_be_bytes();
+    [0xFA, 0x16, 0x3E, 0, high, low]
+}
+
+fn port(number: u16) -> Port {
+    let network = if number.is_multiple_of(2) { "A" } else { "B" };
+    let mac = macaddr::MacAddr6::from(mac(number)).to_string().try_into().unwrap();
+    Port { id: id(number), mac, network: network.to_owned(), admin_state_up: true }
+}
+
+fn plug(ovs: &PrivateOvs, numbers: impl Iterator<Item = u16>) {
+    let mut arguments = Vec::new();
+    for number in numbers {
+        let name = format!("tap{number}");
+        let mac = macaddr::MacAddr6::from(mac(number));
+        let words = format!(
+            "-- add-port br-int {name} -- set Interface {name} type=dummy external-ids:iface-id={} \
+             external-ids:attached-mac=\"{mac}\" -- set Port {name} tag=4095 vlan_mode=trunk trunks=4095",
+            id(number)
+        );
+        arguments.extend(words.split_whitespace().map(str::to_owned));
+    }
+    ovs.vsctl(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// One group whose members may talk to each other; everybody may come in by ssh.
+fn security() -> Security {
+    let group = "22222222-0000-4000-8000-000000000001".parse().unwrap();
+    let any = |direction| Rule::any(direction, Family::V4);
+    let ssh = Rule { protocol: Some(Protocol::TCP), ..any(Direction::Ingress) };
+    let ssh = Rule { ports: secgroup_rpc::PortRange::single(22), ..ssh };
+    let members = Rule { remote: Some(Remote::Group(group)), ..any(Direction::Ingress) };
+    let addresses: Vec<_> =
+        (0..=PORTS).map(|number| Ipv4Addr::from(0x0A00_0000 + u32::from(number))).collect();
+    let mut info = Info {
+        devices: (0..=PORTS)
+            .map(|number| Device {
+                fixed_ips: [addresses[usize::from(number)].into()].into_iter().collect(),
+                groups: [group].into_iter().collect(),
+                ..Device::new(id(number).parse().unwrap(), mac(number).into())
+            })
+            .collect(),
+        groups: vec![Group { id: group, rules: vec![any(Direction::Egress), ssh, members] }],
+        members: vec![MemberSet {
+            v4: Some(Members { addresses, others: Vec::new() }),
+            ..MemberSet::new(group)
+        }],
+        ..Info::default()
+    };
+    info.normalize();
+    Security { file: "groups".into(), unknown_ports: UnknownPorts::Trusted, info }
+}
+
+fn converge(what: &str, agent: &mut Agent<OpenVSwitch>, desired: &Desired) -> Outcome {
+    let start = Instant::now();
+    let outcome = agent.converge(desired, PATIENCE).unwrap();
+    println!("{what:<44} {:>8.1} ms, {} operations", start.elapsed().as_secs_f64() * 1e3, outcome.applied);
+    assert!(outcome.plan.is_done() && outcome.failing.is_empty(), "{:#?}", outcome.failing);
+    assert!(outcome.plan.status.values().all(|status| *status == Status::Up));
+    outcome
+}
+
+fn a_thousand_ports(security: Option<Security>) {
+    let Some(ovs) = PrivateOvs::start(Datapath::Dummy) else { return };
+    ["br-int", "br-ex"].iter().for_each(|bridge| ovs.add_bridge(bridge, &["fail_mode=secure"]));
+    plug(&ovs, 0..PORTS);
+    let mut desired: Desired = toml::from_str(NODE).unwrap();
+    desired.ports = (0..PORTS).map(port).collect();
+    desired.security = security;
+    let connect = || Agent::new(OpenVSwitch::connect(&ovs.socket()).unwrap());
+
+    let mut agent = connect();
+    converge("1000 ports from cold", &mut agent, &desired);
+    let again = converge("the same by an agent that knows nothing", &mut connect(), &desired);
+    assert_eq!(again.applied, 0);
+
+    plug(&ovs, PORTS..=PORTS);
+    desired.ports.push(port(PORTS));
+    let one = converge("one port more", &mut agent, &desired);
+    assert_eq!(one.reports.len(), 1, "nobody else's port is reported");
+    desired.ports.pop();
+    converge("one port less", &mut agent, &desired);
+}
+
+#[test]
+fn a_thousand_ports_are_wired() {
+    a_thousand_ports(None);
+}
+
+#[test]
+fn a_thousand_filtered_ports_are_wired() {
+    a_thousand_ports(Some(security()));
+}
