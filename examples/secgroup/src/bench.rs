@@ -5,6 +5,7 @@
 //! to the model; a coding that does not give the model back is an error, not a row.
 
 mod cloud;
+mod picture;
 mod plot;
 mod report;
 mod sweep;
@@ -16,6 +17,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use cloud::{generated, recorded};
+pub use picture::{Format, png};
 pub use plot::draw;
 pub use report::{csv, json, table};
 pub use sweep::{Curve, Row, measure};
@@ -26,7 +28,7 @@ use crate::files::{self, BadInput};
 #[derive(Args, Debug)]
 pub struct Options {
     /// Draw size and time over the number of ports.
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg|png")]
     pub plot: Option<PathBuf>,
     /// Recorded replies `blog-NNNN-all.compact.json[.gz]` instead of the generator.
     #[arg(long, value_name = "DIR")]
@@ -74,13 +76,16 @@ impl Request {
 
 /// Measures, draws if asked to, and writes the figures to standard output.
 pub fn bench(options: &Options) -> Result<()> {
-    // A plot that cannot be written is refused before the minutes of measuring, not after.
-    if let Some(path) = &options.plot {
-        check_plot(path)?;
-    }
+    // A plot that cannot be drawn is refused before the minutes of measuring, not after.
+    let plot =
+        options.plot.as_deref().map(|path| Ok::<_, BadInput>((path, Format::of(path)?))).transpose()?;
     let rows = rows(options)?;
-    if let Some(path) = &options.plot {
-        files::write(path, draw(&rows, options.request)?.as_bytes())?;
+    if let Some((path, format)) = plot {
+        let svg = draw(&rows, options.request)?;
+        match format {
+            Format::Svg => files::write(path, svg.as_bytes())?,
+            Format::Png(fonts) => files::write(path, &png(&svg, fonts)?)?,
+        }
     }
     let text = match (options.csv, options.json) {
         (true, _) => csv(&rows),
@@ -88,15 +93,6 @@ pub fn bench(options: &Options) -> Result<()> {
         _ => table(&rows),
     };
     std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write standard output")
-}
-
-fn check_plot(path: &std::path::Path) -> Result<()> {
-    if path.extension().is_some_and(|extension| extension == "svg") {
-        return Ok(());
-    }
-    let hint = "only SVG is drawn, since letters in PNG take a font library of the system: \
-                write FILE.svg, then rsvg-convert -o FILE.png FILE.svg";
-    Err(BadInput(format!("cannot draw {}: {hint}", path.display())).into())
 }
 
 fn rows(options: &Options) -> Result<Vec<Row>> {

@@ -8,5 +8,6 @@ pub mod check;
 pub mod commands;
 pub mod diff;
 pub mod files;
+pub mod inspect;
 pub mod render;
 mod reply;

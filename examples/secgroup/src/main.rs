@@ -16,7 +16,7 @@ use secgroup::{
     bench,
     check::{self, PacketText},
     commands::{self, Profile},
-    diff, files, render,
+    diff, files, inspect, render,
 };
 use secgroup_rpc::macaddr::MacAddr6;
 
@@ -116,7 +116,7 @@ fn main() -> ExitCode {
         Command::Encode { input, output, profile } => commands::encode(&input, &output, profile),
         Command::Decode { input, output } => commands::decode(&input, &output),
         Command::Expand { input, output } => commands::expand(&input, &output),
-        Command::Inspect { input, json } => commands::inspect(&input, json),
+        Command::Inspect { input, json } => inspect::inspect(&input, json),
         Command::Check { input, device, packet, mac } => {
             match check::check(&input, &device, mac, &packet.0) {
                 Ok(false) => return ExitCode::from(3),

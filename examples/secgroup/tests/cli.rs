@@ -76,6 +76,16 @@ fn streams_stand_for_files() {
 }
 
 #[test]
+fn inspect_tells_bytes_per_section_that_add_up() {
+    let done = secgroup(&["inspect", sample().to_str().unwrap(), "--json"], b"");
+    let json: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let sections: Vec<u64> =
+        json["section_bytes"].as_object().unwrap().values().map(|bytes| bytes.as_u64().unwrap()).collect();
+    assert_eq!(sections.len(), 6);
+    assert_eq!(sections.iter().sum::<u64>(), json["lossless_bytes"].as_u64().unwrap());
+}
+
+#[test]
 fn bad_input_is_exit_code_2_with_the_path_and_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
@@ -251,16 +261,34 @@ fn bench_writes_a_row_per_coding_and_draws_them() {
     let svg = fs::read_to_string(&plot).unwrap();
     // 8 curves in each of two graphs, with a circle per point and in the legend.
     assert!(svg.matches("<polyline").count() >= 2 * 8, "{svg}");
-    for text in ["info_for_devices, JSON + zstd -3", "secgroup-rpc, lossless", "ports in the group"] {
+    for text in ["new call (info_for_devices), JSON", "secgroup-rpc, lossless", "ports in the group"] {
         assert!(svg.contains(text), "{text}");
     }
 }
 
 #[test]
+fn bench_draws_png_with_the_fonts_of_the_system() {
+    let folder = tempfile::tempdir().unwrap();
+    let plot = folder.path().join("growth.png");
+    let done = secgroup(&["bench", "--ports", "1", "--plot", plot.to_str().unwrap()], b"");
+    let errors = String::from_utf8(done.stderr).unwrap();
+    if errors.contains("font") {
+        assert_eq!((done.status.code(), plot.exists()), (Some(2), false), "{errors}");
+        println!("skipped: no font found");
+        return;
+    }
+    assert!(done.status.success(), "{errors}");
+    let png = fs::read(&plot).unwrap();
+    assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
+    let size = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+    assert_eq!((size(16), size(20)), (2400, 1200));
+}
+
+#[test]
 fn bench_refuses_what_it_cannot_draw_or_find() {
-    let png = secgroup(&["bench", "--ports", "1", "--plot", "growth.png"], b"");
-    assert_eq!(png.status.code(), Some(2));
-    assert!(String::from_utf8(png.stderr).unwrap().contains("rsvg-convert"));
+    let gif = secgroup(&["bench", "--ports", "1", "--plot", "growth.gif"], b"");
+    assert_eq!(gif.status.code(), Some(2));
+    assert!(String::from_utf8(gif.stderr).unwrap().contains("FILE.svg or FILE.png"));
     let folder = tempfile::tempdir().unwrap();
     let none = secgroup(&["bench", "--ports", "1", "--fixtures", folder.path().to_str().unwrap()], b"");
     assert_eq!(none.status.code(), Some(2));

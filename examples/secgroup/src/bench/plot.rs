@@ -60,7 +60,7 @@ fn graph<'a>(
     chart
         .configure_mesh()
         .x_desc("ports in the group")
-        .x_label_formatter(&|ports| format!("{ports}"))
+        .x_label_formatter(&|ports| ports_label(*ports))
         .y_label_formatter(label)
         .label_style(("sans-serif", 14))
         .light_line_style(RGBColor(238, 238, 238))
@@ -103,12 +103,12 @@ const fn place(curve: Curve) -> (i32, i32) {
 
 const fn name(curve: Curve) -> &'static str {
     match curve {
-        Curve::Old(Coding::Json) => "rules_for_devices, JSON",
-        Curve::Old(Coding::Msgpack) => "rules_for_devices, msgpack",
-        Curve::Old(Coding::Zstd) => "rules_for_devices, JSON + zstd -3",
-        Curve::New(Coding::Json) => "info_for_devices, JSON",
-        Curve::New(Coding::Msgpack) => "info_for_devices, msgpack",
-        Curve::New(Coding::Zstd) => "info_for_devices, JSON + zstd -3",
+        Curve::Old(Coding::Json) => "old call (rules_for_devices), JSON",
+        Curve::Old(Coding::Msgpack) => "old call, msgpack",
+        Curve::Old(Coding::Zstd) => "old call, JSON + zstd -3",
+        Curve::New(Coding::Json) => "new call (info_for_devices), JSON",
+        Curve::New(Coding::Msgpack) => "new call, msgpack",
+        Curve::New(Coding::Zstd) => "new call, JSON + zstd -3",
         Curve::Lossless => "secgroup-rpc, lossless",
         Curve::Semantic => "secgroup-rpc, semantic",
     }
@@ -145,15 +145,21 @@ fn decades(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (low, high) = values.fold((f64::MAX, f64::MIN_POSITIVE), |(low, high), v| (low.min(v), high.max(v)));
     let floor = low.min(high).log10().floor();
     let ceil = high.log10().ceil().max(floor + 1.0);
-    10f64.powf(floor)..10f64.powf(ceil)
+    // A hair lower, so that rounding does not lose the lowest label.
+    10f64.powf(floor) * (1.0 - 1e-9)..10f64.powf(ceil)
+}
+
+/// With a separator from ten thousand on, as in English print.
+fn ports_label(ports: f64) -> String {
+    if ports >= 0.999e4 { format!("{:.0},000", ports / 1e3) } else { format!("{ports:.0}") }
 }
 
 fn bytes_label(bytes: &f64) -> String {
     match *bytes {
-        b if b >= 1e9 => format!("{} GB", b / 1e9),
-        b if b >= 1e6 => format!("{} MB", b / 1e6),
-        b if b >= 1e3 => format!("{} kB", b / 1e3),
-        b => format!("{b} B"),
+        b if b >= 0.999e9 => format!("{:.0} GB", b / 1e9),
+        b if b >= 0.999e6 => format!("{:.0} MB", b / 1e6),
+        b if b >= 0.999e3 => format!("{:.0} kB", b / 1e3),
+        b => format!("{b:.0} B"),
     }
 }
 
