@@ -91,6 +91,7 @@ impl Writer<'_, '_> {
         if self.style.link == Link::Bridged {
             for (bridge, zone) in &plan.zones {
                 self.add("PREROUTING", &format!("-i {bridge} -j CT --zone {zone}"));
+                self.add("OUTPUT", &format!("-o {bridge} -j CT --zone {zone}"));
             }
         }
         self.line("COMMIT");
