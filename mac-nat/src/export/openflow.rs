@@ -12,6 +12,12 @@ use super::{Ability, COOKIE, ExportError, Interfaces, Rules, line};
 use crate::binding::LowerCase;
 use crate::{Binding, Config, MacAddr6, Vlans};
 
+/// Before everything that belongs to a binding.
+const FIRST: u16 = 4000;
+/// Solicitations and advertisements.
+const DISCOVERY: u16 = 2000;
+/// Everything else of a binding.
+const PLAIN: u16 = 1000;
 /// Any group address.
 const GROUP: &str = "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00";
 
@@ -53,14 +59,14 @@ pub(super) fn sort_by_port(
     let wires: BTreeSet<_> = config.wire_macs().map(MacAddr6::into_array).collect();
     for wire in wires.into_iter().map(|wire| LowerCase(wire.into())) {
         // Our own frame, reflected.
-        line!(text, "priority=210,in_port={uplink},dl_src={wire} actions=drop");
+        line!(text, "priority={FIRST},in_port={uplink},dl_src={wire} actions=drop");
         // DHCP servers send answers for everybody to one MAC.
         line!(
             text,
-            "priority=155,in_port={uplink},ip,dl_dst={wire},nw_dst=255.255.255.255 actions=set_field:ff:ff:ff:ff:ff:ff->eth_dst,{all}LOCAL"
+            "priority=3900,in_port={uplink},ip,dl_dst={wire},nw_dst=255.255.255.255 actions=set_field:ff:ff:ff:ff:ff:ff->eth_dst,{all}LOCAL"
         );
     }
-    line!(text, "priority=200,in_port={uplink},{GROUP} actions={all}LOCAL");
+    line!(text, "priority=3800,in_port={uplink},{GROUP} actions={all}LOCAL");
     line!(text, "priority=10,in_port={uplink} actions=LOCAL");
     line!(text, "priority=10,in_port=LOCAL actions=output:{uplink}");
     for (at, port) in ports.iter().enumerate() {
@@ -70,12 +76,28 @@ pub(super) fn sort_by_port(
             .filter(|(other, _)| *other != at)
             .map(|(_, port)| format!("output:{port},"))
             .collect();
+        to_ourselves(text, config, port);
         line!(text, "priority=100,in_port={port},{GROUP} actions={others}LOCAL,resubmit(,1)");
         line!(text, "priority=50,in_port={port} actions=resubmit(,1)");
     }
     line!(text, "table=1,priority=0 actions=drop");
-    unreadable_discovery(text, "table=1,priority=180");
+    unreadable_discovery(text, &format!("table=1,priority={FIRST}"));
+    // Behind those that speak of an address of their own.
+    for kind in [135, 136] {
+        line!(text, "table=1,priority=1900,icmp6,icmp_type={kind} actions=drop");
+    }
     Ok(())
+}
+
+/// What a machine says to neighbours only, to the host, or to a MAC that the provider has for us.
+pub(super) fn to_ourselves(text: &mut String, config: &Config, port: &str) {
+    let host = LowerCase(config.host.mac);
+    let wires: BTreeSet<_> = config.wire_macs().map(MacAddr6::into_array).collect();
+    line!(text, "priority=110,in_port={port},dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:f0 actions=drop");
+    for wire in wires.into_iter().map(|wire| LowerCase(wire.into())) {
+        line!(text, "priority=95,in_port={port},dl_dst={wire} actions=drop");
+    }
+    line!(text, "priority=95,in_port={port},dl_dst={host} actions=LOCAL");
 }
 
 /// What Open vSwitch cannot rewrite: kinds whose options are no fields, and messages with broken
@@ -93,7 +115,8 @@ pub(super) fn unreadable_discovery(text: &mut String, place: &str) {
 pub(super) fn vlan_match(vlans: Vlans) -> Option<String> {
     let mut vids = vlans.iter();
     match (vids.next(), vids.next()) {
-        (None, _) => Some("vlan_tci=0x0000/0x1fff".into()),
+        // Nor a tag that only carries a priority.
+        (None, _) => Some("vlan_tci=0x0000/0x0fff".into()),
         (Some(vid), None) => Some(format!("dl_vlan={vid}")),
         (Some(_), Some(_)) => None,
     }
@@ -110,27 +133,30 @@ impl Flows<'_> {
     fn v4(&self, text: &mut String) {
         let Self { binding, vlan, uplink, port } = self;
         let (net, inside, wire) = (binding.net, LowerCase(binding.inside), LowerCase(binding.wire));
+        let rank = rank(PLAIN, binding);
         let inward = format!("in_port={uplink},{vlan}");
         // A reply names its receiver; in a request the field means nothing and stays.
         line!(
             text,
-            "priority=151,{inward},arp,dl_dst={wire},arp_tpa={net},arp_op=2 actions=set_field:{inside}->eth_dst,set_field:{inside}->arp_tha,output:{port}"
+            "priority={},{inward},arp,dl_dst={wire},arp_tpa={net},arp_op=2 actions=set_field:{inside}->eth_dst,set_field:{inside}->arp_tha,output:{port}",
+            rank + 1
         );
         line!(
             text,
-            "priority=150,{inward},arp,dl_dst={wire},arp_tpa={net} actions=set_field:{inside}->eth_dst,output:{port}"
+            "priority={rank},{inward},arp,dl_dst={wire},arp_tpa={net} actions=set_field:{inside}->eth_dst,output:{port}"
         );
         line!(
             text,
-            "priority=150,in_port={uplink},{vlan},ip,dl_dst={wire},nw_dst={net} actions=set_field:{inside}->eth_dst,output:{port}"
+            "priority={rank},{inward},ip,dl_dst={wire},nw_dst={net} actions=set_field:{inside}->eth_dst,output:{port}"
         );
         self.stays_inside(text);
-        let from = format!("table=1,priority=150,in_port={port},{vlan}");
+        let from = format!("table=1,priority={},in_port={port},{vlan}", rank + 1);
         let translate = format!("set_field:{wire}->eth_src,set_field:{wire}->arp_sha");
         // An announcement as a reply carries the inside MAC a third time.
         line!(
             text,
-            "table=1,priority=160,in_port={port},{vlan},arp,dl_src={inside},arp_spa={net},arp_sha={inside},arp_tha={inside} actions={translate},set_field:{wire}->arp_tha,output:{uplink}"
+            "table=1,priority={},in_port={port},{vlan},arp,dl_src={inside},arp_spa={net},arp_sha={inside},arp_tha={inside} actions={translate},set_field:{wire}->arp_tha,output:{uplink}",
+            rank + 2
         );
         line!(
             text,
@@ -144,44 +170,58 @@ impl Flows<'_> {
             text,
             "{from},ip,dl_src={inside},nw_src={net} actions=set_field:{wire}->eth_src,output:{uplink}"
         );
+        // Not from the owner, whoever has the block around.
+        for of_others in [format!("arp,arp_spa={net}"), format!("ip,nw_src={net}")] {
+            line!(text, "table=1,priority={rank},{vlan},{of_others} actions=drop");
+        }
     }
 
     fn v6(&self, text: &mut String) {
         let Self { binding, vlan, uplink, port } = self;
         let (net, inside, wire) = (binding.net, LowerCase(binding.inside), LowerCase(binding.wire));
+        let (rank, discovery) = (rank(PLAIN, binding), rank(DISCOVERY, binding));
         line!(
             text,
-            "priority=150,in_port={uplink},{vlan},ipv6,dl_dst={wire},ipv6_dst={net} actions=set_field:{inside}->eth_dst,output:{port}"
+            "priority={rank},in_port={uplink},{vlan},ipv6,dl_dst={wire},ipv6_dst={net} actions=set_field:{inside}->eth_dst,output:{port}"
         );
         self.stays_inside(text);
         let from = format!("in_port={port},{vlan}");
+        let discovering = format!("table=1,priority={},{from},icmp6,dl_src={inside}", discovery + 1);
         line!(
             text,
-            "table=1,priority=150,{from},icmp6,dl_src={inside},icmp_type=135,ipv6_src={net} actions=set_field:{wire}->eth_src,set_field:{wire}->nd_sll,output:{uplink}"
+            "{discovering},icmp_type=135,ipv6_src={net} actions=set_field:{wire}->eth_src,set_field:{wire}->nd_sll,output:{uplink}"
         );
         line!(
             text,
-            "table=1,priority=150,{from},icmp6,dl_src={inside},icmp_type=135,ipv6_src=::,nd_target={net} actions=set_field:{wire}->eth_src,output:{uplink}"
+            "{discovering},icmp_type=135,ipv6_src=::,nd_target={net} actions=set_field:{wire}->eth_src,output:{uplink}"
         );
         line!(
             text,
-            "table=1,priority=150,{from},icmp6,dl_src={inside},icmp_type=136,nd_target={net} actions=set_field:{wire}->eth_src,set_field:{wire}->nd_tll,output:{uplink}"
+            "{discovering},icmp_type=136,nd_target={net} actions=set_field:{wire}->eth_src,set_field:{wire}->nd_tll,output:{uplink}"
         );
-        // Behind those two kinds, which may only speak of their own address.
-        for kind in [135, 136] {
-            line!(text, "table=1,priority=140,{from},icmp6,icmp_type={kind} actions=drop");
+        line!(
+            text,
+            "table=1,priority={},{from},ipv6,dl_src={inside},ipv6_src={net} actions=set_field:{wire}->eth_src,output:{uplink}",
+            rank + 1
+        );
+        // Not from the owner, whoever has the block around.
+        for of_others in [format!("icmp_type=135,ipv6_src={net}"), format!("icmp_type=136,nd_target={net}")] {
+            line!(text, "table=1,priority={discovery},{vlan},icmp6,{of_others} actions=drop");
         }
-        line!(
-            text,
-            "table=1,priority=130,{from},ipv6,dl_src={inside},ipv6_src={net} actions=set_field:{wire}->eth_src,output:{uplink}"
-        );
+        line!(text, "table=1,priority={rank},{vlan},ipv6,ipv6_src={net} actions=drop");
     }
 
-    /// Machines on one side see each other's real MACs.
+    /// Machines on one side see each other's real MACs, and nobody outside does.
     fn stays_inside(&self, text: &mut String) {
         let Self { binding, vlan, uplink, port } = self;
         let inside = LowerCase(binding.inside);
         line!(text, "priority=120,in_port={uplink},dl_dst={inside} actions=drop");
         line!(text, "priority=90,{vlan},dl_dst={inside} actions=output:{port}");
+        line!(text, "priority=85,dl_dst={inside} actions=drop");
     }
+}
+
+/// The longest prefix wins, as it does in the engine; three flows fit between two lengths.
+fn rank(class: u16, binding: &Binding) -> u16 {
+    class + 4 * u16::from(binding.net.prefix_len())
 }

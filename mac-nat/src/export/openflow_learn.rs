@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::openflow::{mark, unreadable_discovery};
+use super::openflow::{mark, to_ourselves, unreadable_discovery};
 use super::{Ability, COOKIE, ExportError, Interfaces, Rules, line};
 use crate::binding::LowerCase;
 use crate::{Config, Mode};
@@ -38,6 +38,7 @@ pub(super) fn rules(config: &Config, interfaces: &Interfaces) -> Result<Rules, E
             .collect();
         // A machine must not borrow the host's MAC.
         line!(text, "priority=75,in_port={port},dl_src={wire} actions=drop");
+        to_ourselves(text, config, port);
         line!(text, "priority=72,in_port={port},{GROUP} actions={others}LOCAL,resubmit(,5)");
         line!(text, "priority=70,in_port={port} actions=resubmit(,15)");
     }

@@ -10,8 +10,9 @@
 #![allow(missing_docs)]
 
 #[allow(dead_code, unreachable_pub)]
-#[path = "../../../mac-nat/tests/behaviour/frames.rs"]
+#[path = "../../../../mac-nat/tests/behaviour/frames.rs"]
 mod frames;
+mod random;
 
 use std::io::Write;
 use std::net::IpAddr;
