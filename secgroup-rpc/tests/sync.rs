@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use secgroup_rpc::sync::{Agent, AgentConfig, AgentId, Handled, Server, SyncError};
+use secgroup_rpc::sync::{Agent, AgentConfig, AgentId, Handled, Server, SyncError, named_devices};
 use secgroup_rpc::{
     Device, Direction, Family, Info, IpSpec, List, Member, MemberSet, Members, Message, Remote, Rule, Uuid,
 };
@@ -380,4 +380,21 @@ fn addresses_stay_a_set_whatever_happens() {
     exchange(&mut server, &mut agent, NOW);
     let held: Vec<_> = agent.member_set(GROUP).unwrap().members(Family::V4).collect();
     assert_eq!(held, expected.into_iter().map(v4).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_devices_of_a_sync_can_be_told_without_a_server() {
+    let mut agent = Agent::new(AgentConfig::default(), [PORT, GROUP]);
+    let sync = agent.poll_transmit(NOW).unwrap();
+    assert_eq!(named_devices(&sync), Ok(Some(vec![PORT, GROUP])));
+    let mut server = server(3);
+    let mut agent = synced(&mut server);
+    let check = agent.poll_transmit(Duration::from_secs(30)).unwrap();
+    assert_eq!(named_devices(&check), Ok(None));
+    let heal = {
+        let mut agent = Agent::new(AgentConfig::default(), [PORT]);
+        server.handle(ME, &agent.poll_transmit(NOW).unwrap()).unwrap();
+        next(&mut server)
+    };
+    assert!(matches!(named_devices(&heal), Err(SyncError::Kind { .. })));
 }

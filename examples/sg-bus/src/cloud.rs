@@ -48,7 +48,7 @@ impl Cloud {
             server.set_rules(self.group(group), self.rules(group));
         }
         for port in 0..self.ports {
-            server.set_device(self.device(port));
+            server.set_device(self.device_in(port, self.group_of(port)));
         }
     }
 
@@ -57,7 +57,7 @@ impl Cloud {
     }
 
     /// As Neutron's default group: all within, SSH from anywhere, everything outwards.
-    fn rules(self, group: u32) -> Vec<Rule> {
+    pub(crate) fn rules(self, group: u32) -> Vec<Rule> {
         let within = Remote::Group(self.group(group));
         vec![
             Rule { remote: Some(within), ..Rule::any(Direction::Ingress, Family::V4) },
@@ -71,11 +71,12 @@ impl Cloud {
         ]
     }
 
-    fn device(self, port: u32) -> Device {
+    /// A port, bound to a group.
+    pub(crate) fn device_in(self, port: u32, group: u32) -> Device {
         let [a, b, c, d] = port.to_be_bytes();
         Device {
             fixed_ips: [address(port).into()].into_iter().collect(),
-            groups: [self.group(self.group_of(port))].into_iter().collect(),
+            groups: [self.group(group)].into_iter().collect(),
             ..Device::new(self.port(port), [0xFA, 0x16, a, b, c, d].into())
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod backoff;
+pub mod bridge;
 pub mod cloud;
 pub mod commands;
 pub mod credentials;
@@ -10,8 +11,12 @@ pub mod demo;
 mod frame;
 pub mod hub;
 pub mod input;
+pub mod ledger;
+pub mod neutron;
+pub mod oslo;
 pub mod output;
 pub mod rabbit;
 pub mod server;
+pub mod soak;
 pub mod state;
 pub mod transport;

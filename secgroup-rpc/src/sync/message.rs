@@ -54,6 +54,19 @@ pub(super) struct Head {
     pub(super) result: u32,
 }
 
+/// The devices that an agent's message names; `None` if it is a check, which names none.
+///
+/// For whoever must know of devices before the server does: a bridge that asks elsewhere first.
+///
+/// # Errors
+/// [`SyncError`] if it is no message of an agent.
+pub fn named_devices(bytes: &[u8]) -> Result<Option<Vec<Uuid>>, SyncError> {
+    match ToServer::decode(bytes)? {
+        ToServer::Sync { devices, .. } => Ok(Some(devices)),
+        ToServer::Check { .. } => Ok(None),
+    }
+}
+
 impl Head {
     /// The head of the delta that leads from `before` to `after`, whose digest says the result.
     pub(super) const fn new(before: u64, after: Position) -> Self {

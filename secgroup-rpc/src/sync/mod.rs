@@ -75,5 +75,6 @@ mod wire;
 
 pub use agent::{Agent, AgentConfig, AgentCounters, Handled};
 pub use error::SyncError;
+pub use message::named_devices;
 pub use server::{AgentId, Server, ServerCounters};
 pub use state::{ItemKey, ItemKind};
