@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use sg_bus::cloud::Cloud;
 use sg_bus::commands::AgentOptions;
 use sg_bus::credentials::{Token, acceptor, connector};
 use sg_bus::input::BadInput;
@@ -31,6 +32,10 @@ Examples:
       --ca ca.pem --token token --filter filter.json
   sg-bus server --state state.sg --amqp amqp://guest:guest@broker/%2f
   sg-bus agent --devices devices.txt --amqp amqp://guest:guest@broker/%2f --json
+  sg-bus bridge --neutron amqp://openstack:secret@controller/%2f --amqp amqp://guest:guest@broker/%2f
+  sg-bus agent --devices devices.txt --neutron amqp://openstack:secret@controller/%2f
+  sg-bus bench --ports 1000 --agents 50 --amqp private --plot change.svg
+  sg-bus bench --soak 10m --amqp private --seed 7
 
 Exit code: 0 done, 1 something failed, 2 bad input or usage.";
 
@@ -52,6 +57,19 @@ pub(crate) enum Command {
     },
     /// Follow a server for the devices of this host, and write their filter.
     Agent(AgentArgs),
+    /// Follow Neutron and serve its state to agents as deltas.
+    Bridge {
+        /// Neutron's broker.
+        #[arg(long, value_name = "URI")]
+        neutron: String,
+        #[command(flatten)]
+        place: ServePlace,
+        /// Seconds after which everything is asked again: some changes have no notice.
+        #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+        resync: u64,
+    },
+    /// Measure what the bus carries, beside Neutron's ways.
+    Bench(BenchArgs),
     /// Make an authority, a server's certificate and a token.
     Cert {
         /// Names and addresses by which agents reach the server.
@@ -117,8 +135,12 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
     /// Meet servers at this broker.
-    #[arg(long, value_name = "URI", conflicts_with = "connect", required_unless_present = "connect")]
+    #[arg(long, value_name = "URI", conflicts_with = "connect")]
     amqp: Option<String>,
+    /// Ask Neutron itself, through its broker.
+    #[arg(long, value_name = "URI", conflicts_with_all = ["connect", "amqp"])]
+    #[arg(required_unless_present_any = ["connect", "amqp"])]
+    pub(crate) neutron: Option<String>,
     /// Where the applied filter is kept, across restarts too; JSON if it ends in .json.
     #[arg(long, value_name = "FILE")]
     filter: Option<PathBuf>,
@@ -155,6 +177,63 @@ impl AgentArgs {
             once: self.once,
         })
     }
+}
+
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    /// Ports in all.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    ports: u32,
+    /// Agents, one on each host.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    agents: u32,
+    /// Groups that share the ports, each admitting itself.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    groups: u32,
+    /// Changes in a second.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: u32,
+    /// How long to change.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) time: Duration,
+    /// Through this broker instead of within the process; `private` starts one.
+    #[arg(long, value_name = "URI")]
+    pub(crate) amqp: Option<String>,
+    /// Over TLS on loopback.
+    #[arg(long, conflicts_with = "amqp")]
+    pub(crate) tls: bool,
+    /// Instead of measuring: changes and faults for this long; every agent must end in step.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) soak: Option<Duration>,
+    /// Of the soak's choices.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Draw what one change costs over the number of ports.
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl BenchArgs {
+    pub(crate) const fn cloud(&self) -> Cloud {
+        Cloud { ports: self.ports, hosts: self.agents, groups: self.groups }
+    }
+}
+
+/// `500ms`, `30s`, `10m` or `2h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = digits.parse().map_err(|_| "a number with ms, s, m or h, such as 10m")?;
+    let unit = match unit {
+        "ms" => 1,
+        "s" | "" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        other => return Err(format!("`{other}` is no unit; ms, s, m and h are")),
+    };
+    Ok(Duration::from_millis(number.saturating_mul(unit)))
 }
 
 fn host_name() -> Result<AgentName> {

@@ -34,6 +34,11 @@ impl Cloud {
         (0..self.ports).filter(|port| port % self.hosts == host).map(|port| self.port(port)).collect()
     }
 
+    /// Whether a host has a port in a group.
+    pub fn has_port_in(self, host: u32, group: u32) -> bool {
+        (0..self.ports).any(|port| port % self.hosts == host && self.group_of(port) == group)
+    }
+
     /// A member beside the ports, as a port on a host that nobody here is.
     pub fn stranger(self, number: u32) -> Member {
         Member { address: IpSpec::Host(address_of(number, 5).into()), mac: None }

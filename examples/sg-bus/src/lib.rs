@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod backoff;
+pub mod bench;
 pub mod bridge;
 pub mod cloud;
 pub mod commands;

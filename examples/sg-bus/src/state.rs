@@ -47,7 +47,10 @@ pub fn write(path: &Path, info: &Info) -> Result<()> {
 }
 
 /// The file has these bytes or its old ones, at any time and after a power cut.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+///
+/// # Errors
+/// If it cannot be written; it is then as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mode = fs::Permissions::from_mode(0o644);
     let mut partial = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;

@@ -61,7 +61,7 @@ impl Peer {
     }
 
     fn answer(&mut self) -> Value {
-        let line = self.answers.next().expect("Neutron ended").unwrap();
+        let line = self.answers.next().unwrap().unwrap();
         let answer: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(answer.get("error"), None, "{answer}");
         answer["ok"].clone()
