@@ -23,8 +23,12 @@ pub struct Settings {
     pub host: Option<String>,
     /// The inside ports by name, with their interfaces.
     pub ports: Vec<NamedPort>,
+    /// Interfaces that do not exist yet: TAP devices that we make.
+    pub taps: Vec<String>,
     /// Where `status` asks.
     pub status_socket: Option<PathBuf>,
+    /// Where learned bindings survive a restart.
+    pub state_file: Option<PathBuf>,
     /// Where further bindings come from.
     pub neutron: Option<NeutronSettings>,
 }
@@ -142,6 +146,8 @@ struct File {
     timers: TimerTable,
     #[serde(default)]
     status: StatusTable,
+    #[serde(default)]
+    state: StateTable,
     neutron: Option<NeutronSettings>,
 }
 
@@ -149,6 +155,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Uplink {
     interface: Spanned<String>,
+    #[serde(default)]
+    tap: bool,
     mac: Option<Spanned<String>>,
 }
 
@@ -156,6 +164,8 @@ struct Uplink {
 #[serde(deny_unknown_fields)]
 struct HostTable {
     interface: Option<String>,
+    #[serde(default)]
+    tap: bool,
     #[serde(default)]
     addresses: Vec<IpAddr>,
     #[serde(default)]
@@ -167,6 +177,8 @@ struct HostTable {
 struct PortTable {
     name: Spanned<String>,
     interface: Option<String>,
+    #[serde(default)]
+    tap: bool,
     wire: Option<Spanned<String>>,
     #[serde(default)]
     macs: Vec<Spanned<String>>,
@@ -206,6 +218,12 @@ struct TimerTable {
 #[serde(deny_unknown_fields)]
 struct StatusTable {
     socket: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateTable {
+    file: Option<PathBuf>,
 }
 
 fn optional_mac<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<MacAddr6>, D::Error> {
@@ -258,12 +276,18 @@ impl File {
             engine.check().map_err(|error| (at, error.to_string()))?;
         }
         engine.check().map_err(|error| (None, error.to_string()))?;
+        let tapped = ports.iter().zip(&self.ports).filter(|(_, table)| table.tap);
+        let mut taps: Vec<String> = tapped.map(|(port, _)| port.interface.clone()).collect();
+        taps.extend(self.uplink.tap.then(|| self.uplink.interface.get_ref().clone()));
+        taps.extend(self.host.interface.clone().filter(|_| self.host.tap));
         Ok(Settings {
             engine,
             uplink: self.uplink.interface.into_inner(),
             host: self.host.interface,
             ports,
+            taps,
             status_socket: self.status.socket,
+            state_file: self.state.file,
             neutron: self.neutron,
         })
     }

@@ -9,7 +9,9 @@ pub mod neutron;
 pub mod nfnetlink;
 pub mod replay;
 pub mod run;
+pub mod state;
 pub mod status;
+pub mod wire;
 
 pub use config::Settings;
 pub use lab::error::{BadInput, EXIT_BAD_INPUT};

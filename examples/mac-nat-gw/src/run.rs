@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use afpacket::{Interface, TAG_ROOM, wait};
+use afpacket::{TAG_ROOM, wait};
 use anyhow::{Context, Result};
 use mac_nat::{MacNat, Side};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
@@ -18,7 +19,9 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use crate::config::Settings;
 use crate::gateway::Gateway;
 use crate::neutron::Neutron;
+use crate::state::State;
 use crate::status::Status;
+use crate::wire::Wire;
 
 /// Frames taken from one interface before the others get their turn.
 const BURST: usize = 64;
@@ -39,6 +42,7 @@ pub fn run(settings: &Settings, quiet: bool) -> Result<Status> {
     let complain = |error| eprintln!("neutron: {error:#}");
     let neutron = Neutron::new(settings).map(|neutron| neutron.watch(complain)).transpose()?;
     let start = Instant::now();
+    let mut memory = Memory::open(settings, &mut gateway);
     let mut buffer = vec![0; BUFFER];
     let mut uplink_lost = false;
     gateway.change(|nat| nat.reannounce());
@@ -87,10 +91,12 @@ pub fn run(settings: &Settings, quiet: bool) -> Result<Status> {
         if signals.report.swap(false, Ordering::Relaxed) {
             eprint!("{}", wires.status(&gateway, now));
         }
+        memory.save_sometimes(&gateway, now);
         if let Some(socket) = &socket {
             socket.answer(|| wires.status(&gateway, now));
         }
     }
+    memory.save(&gateway, start.elapsed());
     Ok(wires.status(&gateway, start.elapsed()))
 }
 
@@ -107,7 +113,7 @@ enum Received {
 
 /// The interfaces by side.
 struct Wires {
-    interfaces: Vec<(Side, Interface)>,
+    interfaces: Vec<(Side, Wire)>,
     /// Frames that an interface did not take.
     unsent: u64,
 }
@@ -117,7 +123,9 @@ impl Wires {
         let mut names = vec![(Side::Uplink, settings.uplink.as_str())];
         names.extend(settings.host.as_deref().map(|name| (Side::Host, name)));
         names.extend(settings.ports.iter().map(|port| (Side::Inside(port.id), port.interface.as_str())));
-        let open = |(side, name): (Side, &str)| Ok((side, Interface::open(name)?));
+        let open = |(side, name): (Side, &str)| {
+            Ok((side, Wire::open(name, settings.taps.iter().any(|tap| tap == name))?))
+        };
         Ok(Self { interfaces: names.into_iter().map(open).collect::<io::Result<_>>()?, unsent: 0 })
     }
 
@@ -128,7 +136,7 @@ impl Wires {
 
     fn recv(&self, at: usize, buffer: &mut [u8]) -> Result<Received> {
         let Some((side, interface)) = self.interfaces.get(at) else { return Ok(Received::Nothing) };
-        match interface.recv(buffer, TAG_ROOM) {
+        match interface.recv(buffer) {
             Ok(Some(frame)) => Ok(Received::Frame(*side, frame)),
             Ok(None) => Ok(Received::Nothing),
             // A machine that is switched off takes its interface down; it may come back.
@@ -150,6 +158,48 @@ impl Wires {
         let mut status = Status::of(gateway, now);
         status.counters.insert("unsent".into(), self.unsent);
         status
+    }
+}
+
+/// Learned bindings in a file. That it fails stops no frame.
+struct Memory {
+    path: Option<PathBuf>,
+    due: Duration,
+}
+
+impl Memory {
+    const INTERVAL: Duration = Duration::from_secs(30);
+
+    fn open(settings: &Settings, gateway: &mut Gateway) -> Self {
+        let path = settings.state_file.clone();
+        if let Some(path) = &path {
+            match State::read(path) {
+                Ok(state) => {
+                    let bindings = state.bindings(SystemTime::now());
+                    let restored = gateway.change(|nat| nat.restore(Duration::ZERO, bindings));
+                    let (accepted, refused) = (restored.accepted, restored.refused);
+                    eprintln!("{}: {accepted} bindings restored, {refused} refused", path.display());
+                }
+                Err(error) => eprintln!("{}: {error}; nothing restored", path.display()),
+            }
+        }
+        Self { path, due: Self::INTERVAL }
+    }
+
+    /// In case that we do not end in order.
+    fn save_sometimes(&mut self, gateway: &Gateway, now: Duration) {
+        if now >= self.due {
+            self.due = now + Self::INTERVAL;
+            self.save(gateway, now);
+        }
+    }
+
+    fn save(&self, gateway: &Gateway, now: Duration) {
+        let Some(path) = &self.path else { return };
+        let state = State::new(SystemTime::now(), gateway.nat().bindings(now));
+        if let Err(error) = state.write(path) {
+            eprintln!("{}: {error}", path.display());
+        }
     }
 }
 

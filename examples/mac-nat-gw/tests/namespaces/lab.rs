@@ -155,6 +155,19 @@ impl Lab {
         sleep(Duration::from_secs(2));
     }
 
+    /// Sends a signal to the gateway, which was started last.
+    pub(crate) fn signal_gateway(&self, signal: &str) {
+        let pid = self.children.last().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    }
+
+    /// Ends the gateway in order.
+    pub(crate) fn stop_gateway(&mut self) {
+        self.signal_gateway("TERM");
+        let ended = self.children.pop().unwrap().wait().unwrap();
+        assert!(ended.success(), "{ended}: {}", self.log());
+    }
+
     /// What `mac-nat-gw status --json` says.
     pub(crate) fn status(&self) -> Option<serde_json::Value> {
         let socket = self.directory.path().join("gw.sock");
@@ -253,7 +266,7 @@ impl Lab {
         assert!(output.status.success(), "ip {}: {}", arguments.join(" "), text(&output));
     }
 
-    fn namespace(&self, name: &str) -> String {
+    pub(crate) fn namespace(&self, name: &str) -> String {
         format!("{}-{name}", self.prefix)
     }
 }

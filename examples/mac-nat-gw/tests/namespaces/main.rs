@@ -139,3 +139,79 @@ fn a_real_dhcp_client_gets_a_lease_from_a_real_server() {
         }
     }
 }
+
+#[test]
+fn an_interface_that_goes_down_and_up_ends_nothing() {
+    if !available(&PEERS) {
+        return;
+    }
+    let mut lab = Lab::new(&[E]);
+    lab.gateway(&config("single", "[policy]\nmiss = \"hold\"\n"));
+    lab.ping("vm1", GATEWAY);
+    for interface in ["tap1", "eth0"] {
+        lab.run("hv", &format!("ip link set {interface} down"));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(lab.status().is_some(), "{interface}: {}", lab.log());
+        lab.run("hv", &format!("ip link set {interface} up"));
+        lab.forget_neighbours();
+        lab.ping("vm1", GATEWAY);
+        lab.ping("router", IP[0]);
+    }
+    lab.signal_gateway("USR1");
+    std::thread::sleep(std::time::Duration::from_millis(800));
+    let log = lab.log();
+    assert!(log.contains("\nto_uplink ") && log.contains(&format!("{}/32 at port 1", IP[0])), "{log}");
+    lab.stop_gateway();
+}
+
+#[test]
+fn learned_bindings_survive_a_restart() {
+    if !available(&PEERS) {
+        return;
+    }
+    let mut lab = Lab::new(&[E]);
+    let file = lab.directory.path().join("bindings.json");
+    let more = format!("[policy]\nmiss = \"drop\"\n[state]\nfile = \"{}\"\n", file.display());
+    lab.gateway(&config("single", &more));
+    assert!(lab.log().contains("0 bindings restored, 0 refused"), "{}", lab.log());
+    lab.ping("vm1", GATEWAY);
+    lab.stop_gateway();
+    // The machine is silent from here on, and the router need not ask.
+    lab.run("router", &format!("ip neigh replace {} lladdr {E} dev r0 nud permanent", IP[0]));
+    lab.gateway(&config("single", &more));
+    assert!(!lab.log().contains(" 0 bindings restored"), "{}", lab.log());
+    let bindings = lab.status().unwrap()["bindings"].to_string();
+    assert!(bindings.contains(IP[0]), "{bindings}");
+    lab.ping("router", IP[0]);
+    // A file that somebody else wrote is no reason not to run.
+    lab.stop_gateway();
+    std::fs::write(&file, "hello").unwrap();
+    lab.gateway(&config("single", &more));
+    assert!(lab.log().contains("nothing restored"), "{}", lab.log());
+}
+
+#[test]
+fn a_machine_behind_a_tap_device_is_like_any_other() {
+    if !available(&PEERS) {
+        return;
+    }
+    const INSIDE: &str = "fa:16:3e:00:00:03";
+    let mut lab = Lab::new(&[E]);
+    let port = "[[port]]\nname = \"vm3\"\ninterface = \"tap3\"\ntap = true\n";
+    lab.gateway(&config("single", port));
+    let capture = lab.capture();
+    // The second machine changes its network card.
+    let vm2 = lab.namespace("vm2");
+    lab.run("vm2", "ip link del eth0");
+    lab.run("hv", &format!("ip link set tap3 netns {vm2}"));
+    lab.run("vm2", &format!("ip link set tap3 name eth0 address {INSIDE} up"));
+    lab.run("vm2", &format!("ip addr add {}/32 dev eth0", IP[1]));
+    lab.run("vm2", &format!("ip route add {GATEWAY} dev eth0"));
+    lab.run("vm2", &format!("ip route add default via {GATEWAY} src {}", IP[1]));
+    lab.ping("vm2", GATEWAY);
+    lab.ping("router", IP[1]);
+    lab.ping("vm1", IP[1]);
+    lab.run("router", &format!("ping -c 1 -s 4000 -W 2 {}", IP[1]));
+    assert_eq!(carrying(&capture.frames(), INSIDE), 0);
+    assert_eq!(lab.refused(), 0);
+}
