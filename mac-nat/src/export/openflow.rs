@@ -94,10 +94,10 @@ pub(super) fn to_ourselves(text: &mut String, config: &Config, port: &str) {
     let host = LowerCase(config.host.mac);
     let wires: BTreeSet<_> = config.wire_macs().map(MacAddr6::into_array).collect();
     line!(text, "priority=110,in_port={port},dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:f0 actions=drop");
-    for wire in wires.into_iter().map(|wire| LowerCase(wire.into())) {
-        line!(text, "priority=95,in_port={port},dl_dst={wire} actions=drop");
-    }
     line!(text, "priority=95,in_port={port},dl_dst={host} actions=LOCAL");
+    for wire in wires.into_iter().map(MacAddr6::from).filter(|wire| *wire != config.host.mac) {
+        line!(text, "priority=95,in_port={port},dl_dst={} actions=drop", LowerCase(wire));
+    }
 }
 
 /// What Open vSwitch cannot rewrite: kinds whose options are no fields, and messages with broken
