@@ -12,6 +12,7 @@ use serde::Deserialize;
 use vlan_table::VlanId;
 
 use crate::mapping::BridgeMappings;
+use crate::translation::Translation;
 
 /// The whole desired state of one node.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
@@ -32,6 +33,9 @@ pub struct Desired {
     /// Security groups; without them nothing is filtered.
     #[serde(default)]
     pub security: Option<Security>,
+    /// MAC translation towards a hoster; none if absent.
+    #[serde(default)]
+    pub translation: Option<Translation>,
     /// The networks, by their order in the file.
     #[serde(default, rename = "network")]
     pub networks: Vec<Network>,
@@ -230,6 +234,10 @@ impl Desired {
             toml::from_str(&text).with_context(|| path.display().to_string())?
         };
         desired.check_unique().with_context(|| path.display().to_string())?;
+        if let Some(translation) = &desired.translation {
+            let check = translation.flows(1, 2).map_err(anyhow::Error::msg);
+            check.with_context(|| format!("{}: [translation]", path.display()))?;
+        }
         if let Some(security) = &mut desired.security {
             let file = path.parent().unwrap_or(Path::new("")).join(&security.file);
             security.info = read_info(&file).with_context(|| file.display().to_string())?;

@@ -26,11 +26,57 @@ impl Flow {
         Self { table, priority, matches: matches.into(), actions: actions.into() }
     }
 
+    /// The same flow with its fields in the order, and prefixes in the form, in which Open vSwitch
+    /// prints them (`lib/match.c`, `match_format`).
+    #[must_use]
+    pub fn canonical(mut self) -> Self {
+        let mut fields: Vec<_> = self.matches.split(',').filter(|field| !field.is_empty()).collect();
+        fields.sort_by_key(|field| rank(field));
+        let whole = |field: &str| {
+            let length = if field.contains(':') { "/128" } else { "/32" };
+            let is_prefix = ["nw_", "ipv6_", "arp_spa", "arp_tpa", "nd_target"].iter();
+            let is_prefix = is_prefix.clone().any(|name| field.starts_with(name));
+            field.strip_suffix(length).filter(|_| is_prefix).unwrap_or(field).to_owned()
+        };
+        self.matches = fields.into_iter().map(whole).collect::<Vec<_>>().join(",");
+        self
+    }
+
     /// What `ovs-ofctl` takes to remove exactly this flow.
     pub fn identity(&self) -> String {
         let comma = if self.matches.is_empty() { "" } else { "," };
         format!("table={},priority={}{comma}{}", self.table, self.priority, self.matches)
     }
+}
+
+/// Where a field stands. Names of protocols have no value and come before the packet's fields.
+fn rank(field: &str) -> usize {
+    const ORDER: [&str; 22] = [
+        "ct_state",
+        "ct_mark",
+        "",
+        "in_port",
+        "dl_vlan",
+        "dl_vlan_pcp",
+        "vlan_tci",
+        "dl_src",
+        "dl_dst",
+        "nw_src",
+        "nw_dst",
+        "ipv6_src",
+        "ipv6_dst",
+        "arp_spa",
+        "arp_tpa",
+        "arp_op",
+        "arp_sha",
+        "arp_tha",
+        "icmp_type",
+        "icmp_code",
+        "tp_src",
+        "tp_dst",
+    ];
+    let name = field.split_once('=').map_or("", |(name, _)| name);
+    ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len())
 }
 
 impl fmt::Display for Flow {
@@ -80,6 +126,20 @@ mod tests {
         assert_eq!(dumped.parse(), Ok(flow.clone()));
         assert_eq!(flow.to_string(), "table=0,priority=4,in_port=1,dl_vlan=1 actions=strip_vlan,NORMAL");
         assert_eq!(flow.to_string().parse(), Ok(flow));
+    }
+
+    #[test]
+    fn fields_are_brought_into_the_order_in_which_they_are_printed() {
+        let text = "table=1,priority=150,in_port=2,vlan_tci=0x0000/0x1fff,icmp6,dl_src=fa:16:3e:00:00:01,\
+                    icmp_type=135,ipv6_src=::,nd_target=2001:db8::5/128 actions=drop";
+        let flow = text.parse::<Flow>().unwrap().canonical();
+        assert_eq!(
+            flow.matches,
+            "icmp6,in_port=2,vlan_tci=0x0000/0x1fff,dl_src=fa:16:3e:00:00:01,ipv6_src=::,icmp_type=135,\
+             nd_target=2001:db8::5"
+        );
+        let block = Flow::new(0, 1, "in_port=1,ip,nw_dst=198.51.100.0/24", "drop").canonical();
+        assert_eq!(block.matches, "ip,in_port=1,nw_dst=198.51.100.0/24");
     }
 
     #[test]

@@ -15,3 +15,4 @@ pub mod ovs;
 pub mod plan;
 pub mod sim;
 pub mod test_port;
+pub mod translation;

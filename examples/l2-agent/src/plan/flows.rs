@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vlan_table::VlanId;
 
-use super::patches::{TO_INTEGRATION, TO_TUNNELS};
+use super::patches::{FROM_INSIDE, TO_INTEGRATION, TO_TUNNELS};
 use super::{Attachment, Networks, ports};
 use crate::desired::{self, Desired, Filter, Segment};
 use crate::filter;
 use crate::flow::Flow;
 use crate::mapping::{integration_patch, physical_patch, tunnel_port};
 use crate::observed::{Bridge, Observed, Port};
+use crate::translation::Translation;
 
 /// Tables of the integration bridge.
 mod int {
@@ -64,8 +65,33 @@ pub(super) fn tables(
             tunnel_table(patch, &remotes.collect::<Vec<_>>(), networks),
         );
     }
+    if let Some(translation) = &desired.translation
+        && let Some(seen) = observed.bridges.get(&translation.bridge)
+    {
+        tables.insert(translation.bridge.clone(), translating_table(translation, seen, faults));
+    }
     tables.insert(desired.integration_bridge.clone(), inner);
     tables
+}
+
+/// Nothing passes the bridge before both its ports are open.
+fn translating_table(translation: &Translation, seen: &Bridge, faults: &mut Vec<String>) -> BTreeSet<Flow> {
+    let Some(uplink) = ofport(seen, &translation.uplink) else {
+        let Translation { bridge, uplink, .. } = translation;
+        faults.push(format!("{bridge} has no open port {uplink}: ovs-vsctl add-port {bridge} {uplink}"));
+        return BTreeSet::new();
+    };
+    let Some(inside) = ofport(seen, FROM_INSIDE) else { return BTreeSet::new() };
+    match translation.flows(uplink, inside) {
+        Ok((flows, left_out)) => {
+            faults.extend(left_out);
+            flows
+        }
+        Err(why) => {
+            faults.push(format!("translation: {why}"));
+            BTreeSet::new()
+        }
+    }
 }
 
 /// What happens to a frame in its local VLAN: it is switched, through the filter if there is one.

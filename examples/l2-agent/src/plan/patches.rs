@@ -15,6 +15,11 @@ pub(super) const TO_TUNNELS: &str = "patch-tun";
 /// The patch port on the tunnel bridge towards the integration bridge.
 pub(super) const TO_INTEGRATION: &str = "patch-int";
 
+/// The patch port on an external bridge towards the bridge that translates.
+const TO_WIRE: &str = "patch-wire";
+/// The patch port on the bridge that translates towards the external bridge.
+pub(super) const FROM_INSIDE: &str = "patch-inside";
+
 /// A port with the bridge that it belongs to.
 type Place<'a> = (&'a str, String);
 
@@ -28,7 +33,13 @@ fn pairs(desired: &Desired) -> Vec<[Place<'_>; 2]> {
     let tunnels = desired.tunnels.iter().map(|_| {
         [(integration, TO_TUNNELS.to_owned()), (desired.tunnel_bridge.as_str(), TO_INTEGRATION.to_owned())]
     });
-    physical.chain(tunnels).collect()
+    let translation = desired.translation.iter().map(|translation| {
+        [
+            (translation.external.as_str(), TO_WIRE.to_owned()),
+            (translation.bridge.as_str(), FROM_INSIDE.to_owned()),
+        ]
+    });
+    physical.chain(tunnels).chain(translation).collect()
 }
 
 /// Adds what is missing: the agent's own bridges, unconnected patch pairs, tunnel ports.
@@ -41,12 +52,13 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
             Some(_) => {}
         }
     }
-    for bridge in desired.bridge_mappings.bridges() {
+    let translating = desired.translation.iter().map(|translation| translation.bridge.as_str());
+    for bridge in desired.bridge_mappings.bridges().chain(translating) {
         match observed.bridges.get(bridge) {
             // An operator's bridge holds an operator's network card: it is not ours to make.
-            None => plan.faults.push(format!(
-                "bridge {bridge} of bridge_mappings does not exist; create it: ovs-vsctl add-br {bridge}"
-            )),
+            None => plan
+                .faults
+                .push(format!("bridge {bridge} does not exist; create it: ovs-vsctl add-br {bridge}")),
             Some(seen) if !seen.secure => plan.ops.push(Op::SecureBridge { bridge: bridge.to_owned() }),
             Some(_) => {}
         }

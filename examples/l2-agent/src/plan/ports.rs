@@ -182,8 +182,11 @@ impl Ways<'_> {
             Segment::Flat { bridge } | Segment::Vlan { bridge, .. } => Some(bridge),
             Segment::Vxlan { .. } => Some(&self.desired.tunnel_bridge),
         };
+        let translation = self.desired.translation.as_ref();
+        let beyond = translation.filter(|translation| Some(&translation.external) == far);
+        let way = far.into_iter().chain(beyond.map(|translation| &translation.bridge));
         self.settled.contains(&self.desired.integration_bridge)
-            && far.is_none_or(|bridge| {
+            && way.into_iter().all(|bridge| {
                 self.settled.contains(bridge) && patches::are_connected(self.desired, self.observed, bridge)
             })
     }

@@ -232,10 +232,7 @@ fn a_bridge_that_the_operator_did_not_make_is_a_fault_of_its_networks_alone() {
     let plan = node.settle(&desired());
     assert_eq!(plan.status["p2"], Status::Up);
     assert_eq!(plan.status["p3"], Status::Down("network C: bridge br-eth1 does not exist".to_owned()));
-    assert_eq!(
-        plan.faults,
-        ["bridge br-eth1 of bridge_mappings does not exist; create it: ovs-vsctl add-br br-eth1"]
-    );
+    assert_eq!(plan.faults, ["bridge br-eth1 does not exist; create it: ovs-vsctl add-br br-eth1"]);
 }
 
 #[test]

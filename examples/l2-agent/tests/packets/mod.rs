@@ -1,4 +1,5 @@
 //! Frames for tests, with right checksums: connection tracking looks at them.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::net::{IpAddr, Ipv6Addr};
 
