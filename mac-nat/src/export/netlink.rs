@@ -320,3 +320,63 @@ fn attribute(out: &mut Vec<u8>, kind: u16, data: &[u8]) {
     out.extend(data);
     out.resize(out.len().next_multiple_of(4), 0);
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+    use crate::PortId;
+
+    fn owner() -> Binding {
+        let addr: core::net::IpAddr = "2001:db8:1::11".parse().unwrap();
+        let (inside, wire) = ([0xFA, 0x16, 0x3E, 0, 0, 1], [0x52, 0x54, 0, 0xAA, 0, 1]);
+        Binding::fixed(addr, PortId::new(1).unwrap(), inside.into(), wire.into())
+    }
+
+    #[test]
+    fn a_batch_is_whole_messages_from_its_beginning_to_its_end() {
+        for mode in [Mode::Single, Mode::Vmac] {
+            let rules = rules(mode, &[owner(), owner()]);
+            let (batch, mut kinds) = (batch(&rules), Vec::new());
+            let mut rest = &batch[..];
+            while let Some(header) = rest.first_chunk::<16>() {
+                kinds.push(u16::from_ne_bytes([header[4], header[5]]));
+                let len = u32::from_ne_bytes(*header.first_chunk().unwrap()) as usize;
+                assert!(len.is_multiple_of(4), "{len}");
+                rest = &rest[len..];
+            }
+            assert!(rest.is_empty());
+            let mut expected = vec![NEW_RULE; rules.len()];
+            expected.insert(0, BATCH_BEGIN);
+            expected.push(BATCH_END);
+            assert_eq!(kinds, expected);
+        }
+    }
+
+    /// As `nft --debug=netlink list chain` of nftables 1.0.6 shows it on a little-endian machine.
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn a_rule_reads_as_nft_shows_it() {
+        let rules = rules(Mode::Single, &[owner()]);
+        let solicitation =
+            rules.iter().map(Rule::to_string).find(|rule| rule.contains("0x00000087")).unwrap();
+        let expected = "bridge macnat nd
+  [ payload load 6b @ link header + 6 => reg 1 ]
+  [ cmp eq reg 1 0x003e16fa 0x00000100 ]
+  [ payload load 2b @ network header + 4 => reg 1 ]
+  [ cmp eq reg 1 0x00002000 ]
+  [ payload load 1b @ network header + 6 => reg 1 ]
+  [ cmp eq reg 1 0x0000003a ]
+  [ payload load 1b @ transport header + 0 => reg 1 ]
+  [ cmp eq reg 1 0x00000087 ]
+  [ payload load 2b @ transport header + 24 => reg 1 ]
+  [ cmp eq reg 1 0x00000101 ]
+  [ immediate reg 1 0xaa005452 0x00000100 ]
+  [ payload write reg 1 => 6b @ transport header + 26 csum_type 1 csum_off 2 csum_flags 0x0 ]
+  [ immediate reg 0 return ]
+";
+        assert_eq!(solicitation, expected);
+    }
+}
