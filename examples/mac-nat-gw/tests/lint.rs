@@ -348,6 +348,27 @@ fn what_is_not_understood_is_never_taken_for_granted() {
 }
 
 #[test]
+fn rules_cut_anywhere_are_bad_input_or_a_report() {
+    let settings = settings("single");
+    let text = |plane| export(plane, &settings);
+    let mut samples = vec![
+        (Format::EbtablesSave, text(DataPlane::Ebtables)),
+        (Format::OvsFlows, story_flows()),
+        (Format::OvsFlows, text(DataPlane::OpenFlowLearn)),
+    ];
+    samples.extend(listing(DataPlane::Nftables, &text(DataPlane::Nftables)));
+    for (format, text) in samples {
+        for end in (0..text.len()).step_by(97) {
+            let cut = &text[..end];
+            let _ = lint(cut, format, &settings, &[]).map(|report| report.to_string());
+            // The same without a piece in the middle.
+            let gap = [&text[..end / 2], &text[end..]].concat();
+            let _ = lint(&gap, format, &settings, &[]).map(|report| report.to_string());
+        }
+    }
+}
+
+#[test]
 fn exit_codes_say_what_was_found() {
     let run = |rules: &str, more: &[&str]| {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -12,19 +12,30 @@ use super::probes::Probe;
 use super::world::World;
 use super::{Finding, Problem};
 
+const ROOM: usize = 16;
+
 /// What the engine and the guard say.
 #[derive(Debug)]
 pub(crate) struct Judge<'a> {
-    config: &'a Config,
+    config: Config,
     world: &'a World,
     guard: Guard,
     inside: Vec<[u8; 6]>,
 }
 
 impl<'a> Judge<'a> {
-    pub(crate) fn new(config: &'a Config, world: &'a World) -> Self {
+    pub(crate) fn new(config: &Config, world: &'a World) -> Self {
         let guard = Guard::new(config.wire_macs());
         let inside = config.bindings.iter().map(|binding| binding.inside.into_array()).collect();
+        let mut config = config.clone();
+        // Every probe has an engine of its own, which needs room for one machine's frames.
+        let limits = &mut config.limits;
+        limits.bindings = limits.bindings.min(config.bindings.len() + ROOM);
+        for limit in
+            [&mut limits.pending, &mut limits.asks, &mut limits.held_frames, &mut limits.transmit_queue]
+        {
+            *limit = (*limit).min(ROOM);
+        }
         Self { config, world, guard, inside }
     }
 
