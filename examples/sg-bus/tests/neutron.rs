@@ -211,3 +211,34 @@ async fn filters_stay_while_the_broker_is_away_and_follow_when_it_is_back() {
     assert!(start.elapsed() < PATIENCE);
     agent.applied_nothing_twice();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_give_neutrons_state_with_a_bridge_and_without() {
+    let Some(rabbit) = rabbit().await else { return };
+    let Some(mut neutron) = Peer::start(&rabbit) else { return };
+    let network = neutron.id(&json!({"do": "network", "cidrs": ["10.1.0.0/16"]}));
+    let group = neutron.id(&json!({"do": "group", "name": "all"}));
+    neutron.id(&json!({"do": "rule", "group": group, "remote_group_id": group}));
+    let ports = [neutron.port(&network, &[&group]), neutron.port(&network, &[&group])];
+    let expected = neutron.info(&ports);
+    let folder = tempfile::tempdir().unwrap();
+    let devices = folder.path().join("devices");
+    std::fs::write(&devices, format!("{}\n{}\n", ports[0], ports[1])).unwrap();
+
+    let sg_bus = || Command::new(env!("CARGO_BIN_EXE_sg-bus"));
+    let uri = rabbit.uri();
+    let mut bridge = sg_bus().args(["bridge", "--neutron", &uri, "--amqp", &uri]).spawn().unwrap();
+    for way in ["--amqp", "--neutron"] {
+        let filter = folder.path().join(format!("filter{way}.json"));
+        let mut agent = sg_bus();
+        agent.args(["agent", "--once", "--name", "host", way, &uri]);
+        agent.arg("--devices").arg(&devices).arg("--filter").arg(&filter);
+        let ended = agent.output().unwrap();
+        assert!(ended.status.success(), "{way}: {ended:?}");
+        let mut applied = sg_bus::state::read(&filter).unwrap();
+        applied.strip();
+        assert_eq!(applied, expected, "{way}");
+    }
+    bridge.kill().unwrap();
+    bridge.wait().unwrap();
+}

@@ -1,5 +1,6 @@
 //! One server and many agents over a transport, with changes at a steady rate.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -167,11 +168,14 @@ async fn churn(server: &ServerHandle, options: Options, progress: &mut impl FnMu
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let start = Instant::now();
     let mut changes = 0;
+    let mut present = BTreeSet::new();
     while start.elapsed() < options.length {
         ticks.tick().await;
-        let (group, member) = (fastrand::u32(..cloud.groups), cloud.stranger(fastrand::u32(..256)));
-        let change = move |server: &mut Server| toggle(server, cloud.group(group), member, changes % 2 == 0);
-        server.with(change).await?;
+        // Each change changes something: who is there goes, who is not comes.
+        let (group, number) = (fastrand::u32(..cloud.groups), fastrand::u32(..256));
+        let add = present.insert((group, number)) || !present.remove(&(group, number));
+        let member = cloud.stranger(number);
+        server.with(move |server| toggle(server, cloud.group(group), member, add)).await?;
         changes += 1;
         progress(0.2 + 0.8 * start.elapsed().as_secs_f64() / options.length.as_secs_f64());
     }
