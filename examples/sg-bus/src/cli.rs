@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use sg_bus::cloud::Cloud;
 use sg_bus::commands::AgentOptions;
 use sg_bus::credentials::{Token, acceptor, connector};
@@ -115,6 +115,7 @@ impl ServePlace {
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("way").required(true).args(["connect", "amqp", "neutron"])))]
 pub(crate) struct AgentArgs {
     /// Ids of this host's ports: one on each line, or a JSON list. Followed.
     #[arg(long, value_name = "FILE")]
@@ -135,11 +136,10 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
     /// Meet servers at this broker.
-    #[arg(long, value_name = "URI", conflicts_with = "connect")]
+    #[arg(long, value_name = "URI")]
     amqp: Option<String>,
     /// Ask Neutron itself, through its broker.
-    #[arg(long, value_name = "URI", conflicts_with_all = ["connect", "amqp"])]
-    #[arg(required_unless_present_any = ["connect", "amqp"])]
+    #[arg(long, value_name = "URI")]
     pub(crate) neutron: Option<String>,
     /// Where the applied filter is kept, across restarts too; JSON if it ends in .json.
     #[arg(long, value_name = "FILE")]

@@ -123,7 +123,7 @@ pub async fn run(
     let mut faults = options.faults.iter().peekable();
     let start = Instant::now();
     let pause = Duration::from_secs(1) / options.rate.max(1);
-    while start.elapsed() < options.length {
+    while start.elapsed() < options.length || faults.peek().is_some() {
         bench.change().await;
         if let Some((_, fault)) = faults.next_if(|(at, _)| *at <= start.elapsed()) {
             bench.fail(*fault, broker.as_deref_mut()).await?;
@@ -284,6 +284,10 @@ impl<'a> Bench<'a> {
             Fault::RestartBroker => {
                 let broker = broker.context("there is no broker to restart")?;
                 broker.kill();
+                // What changes while it is away must arrive, too.
+                for _ in 0..20 {
+                    self.change().await;
+                }
                 broker.start_broker().await?;
                 self.report.broker_restarts += 1;
             }
