@@ -212,6 +212,20 @@ fn complete_ebtables_rules_still_leak_announcements_and_neighbour_discovery() {
 }
 
 #[test]
+fn rules_without_a_guard_let_unknown_machines_out() {
+    // One rule for each machine, as for hosters with a MAC per address, and nothing behind them.
+    let rules =
+        format!("ebtables -t nat -A POSTROUTING -o eth0 -s {V1} -j snat --to-source {E} --snat-arp\n");
+    let report = lint(&rules, Format::EbtablesSave, &settings("single"), &[]).unwrap();
+    let stranger =
+        report.findings.iter().find(|finding| finding.probe == "IPv4 packet with a MAC that nobody has");
+    assert!(
+        matches!(&stranger.unwrap().problem, Problem::Leak { part, .. } if part == "Ethernet source"),
+        "{report}"
+    );
+}
+
+#[test]
 fn nft_that_rewrites_discovery_by_text_breaks_its_checksum() {
     let rules = format!(
         "table bridge macnat {{

@@ -16,6 +16,8 @@ const ELSEWHERE4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
 const ELSEWHERE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xDB8, 0xFFFF, 0, 0, 0, 0, 0x53);
 /// Nobody's address, for what is learned.
 const UNBOUND: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
+/// A MAC that nobody inside has.
+const STRANGER: Mac = [0x02, 0, 0x5E, 0x10, 0, 0x01];
 const UNUSED_VLAN: u16 = 4094;
 const PORTS: (u16, u16) = (4000, 4001);
 
@@ -108,7 +110,7 @@ impl<'a> Maker<'a> {
             if self.is_first_of_machine() {
                 self.dhcp();
             }
-            self.hidden_in_a_vlan(arp(BROADCAST, 1, me, (NOBODY, router)));
+            self.hidden_in_a_vlan(&arp(BROADCAST, 1, me, (NOBODY, router)));
         }
     }
 
@@ -146,9 +148,7 @@ impl<'a> Maker<'a> {
             ("neighbour solicitation with a broken option between", solicit(&broken)),
         ];
         for (name, frame) in malformed {
-            self.add(name, Ability::MalformedNd, vec![(side, frame)]);
-            // To drop it is as good as to translate it.
-            self.probes.iter_mut().rev().take(1).for_each(|probe| probe.leaks_only = true);
+            self.add_leaks(name, Ability::MalformedNd, (side, frame));
         }
         let to_me = udp6(wire, ROUTER, (ELSEWHERE6, addr), b"in");
         let question = neighbour(0, addr, &option(1, ROUTER));
@@ -204,10 +204,16 @@ impl<'a> Maker<'a> {
     }
 
     /// A tag must not hide a MAC from the rules.
-    fn hidden_in_a_vlan(&mut self, frame: Vec<u8>) {
-        let steps = vec![(self.side, tagged(&frame, UNUSED_VLAN))];
-        self.add("ARP request in a VLAN that nobody has", Ability::Vlan, steps);
-        self.probes.iter_mut().rev().take(1).for_each(|probe| probe.leaks_only = true);
+    fn hidden_in_a_vlan(&mut self, frame: &[u8]) {
+        let hop = (self.side, tagged(frame, UNUSED_VLAN));
+        self.add_leaks("ARP request in a VLAN that nobody has", Ability::Vlan, hop);
+    }
+
+    /// To drop such a frame is as good as to translate it.
+    fn add_leaks(&mut self, name: &'static str, ability: Ability, hop: (Side, Vec<u8>)) {
+        let before = self.probes.len();
+        self.add(name, ability, vec![hop]);
+        self.probes.iter_mut().skip(before).for_each(|probe| probe.leaks_only = true);
     }
 
     fn add(&mut self, name: &'static str, ability: Ability, mut steps: Vec<(Side, Vec<u8>)>) {
@@ -248,6 +254,7 @@ fn rest(config: &Config) -> Option<Maker<'_>> {
     let binding = config.bindings.iter().find(is_plain)?;
     let mut maker = Maker::new(config, binding);
     let (inside, side) = (maker.inside, maker.side);
+    let IpAddr::V4(own) = maker.addr else { return None };
     let bridge_group = [0x01, 0x80, 0xC2, 0, 0, 0x0E];
     let unknown = [
         ("RARP announcement", rarp(inside)),
@@ -260,6 +267,19 @@ fn rest(config: &Config) -> Option<Maker<'_>> {
     ];
     for (name, frame) in unknown {
         maker.add(name, Ability::DropsTheRest, vec![(side, frame)]);
+    }
+    let stranger = [
+        (
+            "IPv4 packet with a MAC that nobody has",
+            udp4(ROUTER, STRANGER, (own, ELSEWHERE4), PORTS, b"strange"),
+        ),
+        (
+            "ARP request with a MAC that nobody has",
+            arp(BROADCAST, 1, (STRANGER, own), (NOBODY, gateway4(config))),
+        ),
+    ];
+    for (name, frame) in stranger {
+        maker.add_leaks(name, Ability::DropsTheRest, (side, frame));
     }
     let taken = config.host.addresses.iter().map(|own| ("host", own.addr));
     let taken: BTreeSet<_> = taken.chain(config.gateways.iter().map(|addr| ("router", *addr))).collect();
