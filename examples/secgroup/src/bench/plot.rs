@@ -36,7 +36,13 @@ fn paint(root: &Area<'_>, rows: &[Row], request: Request) -> Result<(), String> 
     let (left, right) = graphs.split_horizontally(SIZE.0 / 2);
     graph(&left, &format!("Size of the reply, {asked}"), rows, |row| row.bytes as f64, &bytes_label)?;
     let seconds = |row: &Row| row.total().as_secs_f64();
-    graph(&right, &format!("Time to build, write and read it, {asked}"), rows, seconds, &time_label)?;
+    graph(
+        &right,
+        &format!("Processor time to build, write and read it, {asked}"),
+        rows,
+        seconds,
+        &time_label,
+    )?;
     draw_legend(&legend, rows)
 }
 
