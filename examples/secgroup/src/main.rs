@@ -1,10 +1,12 @@
-//! Encode, decode, expand, inspect and measure Neutron security-group messages.
+//! Encode, decode, expand, inspect, check, compare, render and measure Neutron security-group messages.
 //!
 //! ```text
 //! $ secgroup encode blog-1000-host.compact.json.gz -o info.sg
 //! $ secgroup decode info.sg -o info.json
 //! $ secgroup expand info.sg -o rules.json
 //! $ secgroup inspect info.sg
+//! $ secgroup diff monday.sg tuesday.json
+//! $ secgroup render nft info.sg | nft -f -
 //! $ secgroup bench --plot growth.svg
 //! ```
 #![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "a program lives in std")]
@@ -20,7 +22,7 @@ use secgroup::{
 };
 use secgroup_rpc::macaddr::MacAddr6;
 
-/// Encode, decode, expand, inspect and measure Neutron security-group messages.
+/// Encode, decode, expand, inspect, check, compare, render and measure Neutron security-group messages.
 ///
 /// IN may be Neutron's JSON (also gzip) or the compact form; `-` is standard input or output.
 #[derive(Parser)]
