@@ -132,7 +132,8 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
         Ok(Learned::Moved { from })
     }
 
-    fn learn_new(&mut self, key: Key, seen: Entry) -> Result<Learned, Refused> {
+    #[inline(never)]
+    pub(crate) fn learn_new(&mut self, key: Key, seen: Entry) -> Result<Learned, Refused> {
         self.check(key, seen.port)?;
         self.check_port_quota(seen.port)?;
         self.check_fid_quota(key)?;
@@ -189,13 +190,14 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
             WhenFull::OldestInSet => self.store.supplant(key, record, |_| true),
             WhenFull::Fair => {
                 let fairness = self.fairness(entry.port);
-                self.store.supplant(key, record, |rival| fairness.allows(&self.by_port, rival))
+                let allowed = self.store.supplant(key, record, |rival| fairness.allows(&self.by_port, rival));
+                allowed.or_else(|| self.store.supplant(key, record, |rival| rival.port == record.port))
             }
         };
         if let Some((place, victim, old)) = supplanted {
-            self.count_out(victim, old);
             self.count_evicted(victim, old);
-            self.count_in(place, key, record);
+            self.count_exchange((victim, old), (key, record));
+            self.note_new(place, key, record);
             return Ok(Some(old.port()));
         }
         let Some(loser) = self.evict(key, entry.port, rule, true) else {
@@ -223,9 +225,27 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
     }
 
     fn count_in(&mut self, place: Place, key: Key, record: Record) {
-        self.latest.set(record.port, place);
         self.count_port(record.port, 1);
         self.by_fid.add(key.fid().get(), 1);
+        self.note_new(place, key, record);
+    }
+
+    /// One entry out and another in.
+    #[inline]
+    fn count_exchange(&mut self, (victim, old): (Key, Record), (key, new): (Key, Record)) {
+        if old.port != new.port {
+            self.count_port(old.port, -1);
+            self.count_port(new.port, 1);
+        }
+        if victim.fid() != key.fid() {
+            self.by_fid.add(victim.fid().get(), -1);
+            self.by_fid.add(key.fid().get(), 1);
+        }
+    }
+
+    #[inline]
+    fn note_new(&mut self, place: Place, key: Key, record: Record) {
+        self.latest.set(record.port, place);
         self.note_stamp(record);
         self.events.station(key, None, Some(record.entry()));
     }
@@ -259,12 +279,6 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
         (0..).take_while(|number| self.store.rival(key, *number).is_some()).count() as u32
     }
 
-    /// Whether a place where `key` may live is free.
-    fn has_room(&self, key: Key) -> bool {
-        let places = (0..).map_while(|number| self.store.rival(key, number));
-        places.into_iter().any(|place| self.store.at(place).is_none())
-    }
-
     /// Frees the place of a dead entry where `key` may live.
     fn reclaim_rival(&mut self, key: Key) -> bool {
         let mut number = 0;
@@ -289,9 +303,15 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
                 self.sweep_if_due(); // the dead do not count in a share
                 let fairness = self.fairness(port);
                 let rival = |may: &dyn Fn(Record) -> bool| self.store.oldest_rival(key, may);
-                rival(&|record| fairness.allows(&self.by_port, record))
-                    .or_else(|| rival(&|record| record.port == port.get()))
-                    .or_else(|| if anywhere && self.has_room(key) { self.latest_of(port) } else { None })
+                let near = if S::SUPPLANTS && anywhere {
+                    None // it has been tried
+                } else {
+                    rival(&|record| fairness.allows(&self.by_port, record))
+                        .or_else(|| rival(&|record| record.port == port.get()))
+                };
+                near.or_else(|| {
+                    if anywhere && self.store.has_room(key) { self.latest_of(port) } else { None }
+                })
             }
         }?;
         let (victim, record) = self.store.at(place)?;
@@ -372,9 +392,9 @@ struct Fairness {
 
 impl Fairness {
     /// Ports beyond their share that have more than this one; this one itself beyond its share.
-    #[inline]
+    #[inline(always)]
     fn allows(&self, by_port: &impl Tally, record: Record) -> bool {
         let entries = by_port.get(record.port);
-        entries > self.share && (entries > self.own || record.port == self.port)
+        (entries > self.share) & ((entries > self.own) | (record.port == self.port))
     }
 }

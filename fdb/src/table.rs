@@ -12,7 +12,7 @@ use crate::error::{AgeingTooLong, Refused};
 use crate::events::{Event, EventQueue};
 use crate::flush::FlushLog;
 use crate::guard::Movers;
-use crate::store::{BATCH, Sight, Store, Tally};
+use crate::store::{BATCH, Refresh, Sight, Store, Tally};
 use crate::{Ageing, Key};
 
 /// A forwarding database: which station is behind which port (IEEE 802.1Q-2018, 8.8).
@@ -200,11 +200,12 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
     ) -> Result<Learned, Refused> {
         let key = key.into();
         self.advance(now);
-        if self.store.refresh(key, port.get(), self.clock.alive()) {
+        let Refresh { done, doubt } = self.store.refresh(key, port.get(), self.clock.alive());
+        if done {
             return Ok(Learned::Refreshed);
         }
-        let kind = if kind.ages() { kind } else { Kind::Dynamic };
-        self.learn_again(now, key, Entry { port, kind })
+        let seen = Entry { port, kind: if kind.ages() { kind } else { Kind::Dynamic } };
+        if doubt == 0 { self.learn_new(key, seen) } else { self.learn_again(now, key, seen) }
     }
 
     /// What most frames need, in one step: refreshes `source` on `port` and says where frames for
@@ -226,7 +227,7 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
         let (source, destination) = (source.into(), destination.into());
         let window = self.clock.alive();
         let to = self.store.glance(destination, window);
-        if to.alive && self.store.refresh(source, port.get(), window) {
+        if to.alive && self.store.refresh(source, port.get(), window).done {
             return Some(to.record.port());
         }
         self.relay_again(source, port, destination)
@@ -255,7 +256,7 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
     /// After a glance that left a doubt.
     #[inline(never)]
     fn lookup_again(&self, key: Key) -> Option<Entry> {
-        let sight = self.sight(key);
+        let sight = self.store.sight_elsewhere(key, self.clock.alive());
         if sight.alive {
             return Some(sight.dynamic());
         }

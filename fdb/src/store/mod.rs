@@ -34,6 +34,10 @@ pub trait Store: sealed::Sealed + Clone {
     #[doc(hidden)]
     type Flushes: AsRef<[FlushSlot]> + AsMut<[FlushSlot]> + Clone + core::fmt::Debug;
 
+    /// Whether [`Store::supplant`] finds everybody that [`Store::oldest_rival`] finds.
+    #[doc(hidden)]
+    const SUPPLANTS: bool = false;
+
     /// The most entries that the store takes.
     fn capacity(&self) -> u32;
     /// How many places there are now; places are numbered from 0.
@@ -52,17 +56,22 @@ pub trait Store: sealed::Sealed + Clone {
     fn glance(&self, key: Key, window: Window) -> Sight {
         self.sight(key, window)
     }
-    /// Gives a record under `key` the latest stamp of the window if a glance finds it there and on `port`; says
-    /// whether it did.
+    /// What [`Store::sight`] does when a glance found nothing alive.
     #[doc(hidden)]
     #[inline]
-    fn refresh(&mut self, key: Key, port: u16, window: Window) -> bool {
-        let Sight { alive, place, record, .. } = self.glance(key, window);
-        let refreshed = alive & (record.port == port);
-        if refreshed {
+    fn sight_elsewhere(&self, key: Key, window: Window) -> Sight {
+        self.sight(key, window)
+    }
+    /// Gives a record under `key` the latest stamp of the window if a glance finds it there and on `port`.
+    #[doc(hidden)]
+    #[inline]
+    fn refresh(&mut self, key: Key, port: u16, window: Window) -> Refresh {
+        let Sight { alive, doubt, place, record } = self.glance(key, window);
+        let done = alive & (record.port == port);
+        if done {
             self.set(place, record.with_stamp((window.latest >> Record::PORT_BITS) as u16 & LAST_STAMP));
         }
-        refreshed
+        Refresh { done, doubt }
     }
     /// Brings what will be looked for into the caches.
     #[doc(hidden)]
@@ -96,6 +105,11 @@ pub trait Store: sealed::Sealed + Clone {
     /// The places where `key` may live; `None` ends them.
     #[doc(hidden)]
     fn rival(&self, key: Key, number: u32) -> Option<Place>;
+    /// Whether a place where `key` may live is free.
+    #[doc(hidden)]
+    fn has_room(&self, key: Key) -> bool {
+        (0..).map_while(|number| self.rival(key, number)).any(|place| self.at(place).is_none())
+    }
     /// The longest silent evictable record that `may` go among the places where `key` may live, nearer
     /// places first.
     #[doc(hidden)]
@@ -132,6 +146,15 @@ pub trait Store: sealed::Sealed + Clone {
 /// How many keys are searched for at once.
 #[doc(hidden)]
 pub const BATCH: usize = 32;
+
+/// What came of a [`Store::refresh`].
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Refresh {
+    pub(crate) done: bool,
+    /// As in [`Sight`].
+    pub(crate) doubt: u32,
+}
 
 /// What a hurried look found.
 #[doc(hidden)]
@@ -174,7 +197,7 @@ impl Sight {
 pub trait Tally: Clone + core::fmt::Debug {
     fn get(&self, index: u16) -> u32;
     fn set(&mut self, index: u16, value: u32);
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, index: u16, change: i32) {
         self.set(index, self.get(index).wrapping_add_signed(change));
     }
@@ -195,21 +218,26 @@ impl<const N: usize> Tally for [u32; N] {
 /// Grows to the highest index in use.
 #[cfg(feature = "alloc")]
 impl Tally for alloc::vec::Vec<u32> {
-    #[inline]
+    #[inline(always)]
     fn get(&self, index: u16) -> u32 {
         self.as_slice().get(usize::from(index)).copied().unwrap_or(0)
     }
 
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, index: u16, value: u32) {
-        let index = usize::from(index);
-        if index >= self.len() {
-            self.resize(index + 1, 0);
-        }
-        if let Some(slot) = self.get_mut(index) {
-            *slot = value;
+        match self.get_mut(usize::from(index)) {
+            Some(slot) => *slot = value,
+            None => extend(self, index, value),
         }
     }
+}
+
+#[cfg(feature = "alloc")]
+#[cold]
+#[inline(never)]
+fn extend(tally: &mut alloc::vec::Vec<u32>, index: u16, value: u32) {
+    tally.resize(usize::from(index), 0);
+    tally.push(value);
 }
 
 mod sealed {

@@ -133,8 +133,8 @@ impl Line {
         *odd += 1;
     }
 
-    /// Notes that an entry is with a neighbour no more. Which one is left is not known: `MORE` stays until
-    /// the last.
+    /// Notes that an entry is with a neighbour no more. Which one is left is not known then: see
+    /// [`Line::is_vague`].
     pub(super) fn unpoint(&mut self) {
         let [even, odd, ..] = &mut self.0;
         *odd -= 1;
@@ -142,6 +142,19 @@ impl Line {
             *odd &= !MORE;
             *even &= !TAG;
         }
+    }
+
+    /// Whether one entry is with a neighbour, and its tag should be given to [`Line::repoint`].
+    pub(super) fn is_vague(&self) -> bool {
+        let [_, odd, ..] = self.0;
+        odd & (MORE | TAG) == MORE | 1
+    }
+
+    /// Says which entry is the only one with a neighbour.
+    pub(super) fn repoint(&mut self, tag: u64) {
+        let [even, odd, ..] = &mut self.0;
+        *even = *even & !TAG | tag ^ TAG;
+        *odd &= !MORE;
     }
 
     /// Places and words, free ones too.
@@ -253,10 +266,13 @@ pub(super) const fn with_record(word: u64, record: Record) -> u64 {
     word & !RECORD | record.bits()
 }
 
+/// How many neighbours a line has: one for each of the lowest tags.
+pub(super) const DIRECTIONS: u64 = 8;
+
 /// What the numbers of a line and of its neighbour that takes the overflow with this tag differ in. Eight
 /// directions in which a crowd can spread, all within 4 KiB.
 #[inline(always)]
 pub(super) const fn direction(tag: u64) -> usize {
-    const DIRECTIONS: u64 = 0x3807_2010_0804_0201;
-    (DIRECTIONS >> (tag % 8 * 8)) as usize & 0x3F
+    const STEPS: u64 = 0x3807_2010_0804_0201;
+    (STEPS >> (tag % DIRECTIONS * 8)) as usize & 0x3F
 }

@@ -5,8 +5,8 @@ mod line;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use self::line::{HOME, Line, Needle, PLACES, direction, record, with_record};
-use super::{BATCH, Place, Sight, Store, sealed};
+use self::line::{DIRECTIONS, HOME, Line, Needle, PLACES, direction, record, with_record};
+use super::{BATCH, Place, Refresh, Sight, Store, sealed};
 use crate::Key;
 use crate::entry::{Record, Window};
 use crate::flush::FlushSlot;
@@ -199,15 +199,44 @@ impl HashTable {
         }
     }
 
+    /// Puts an entry into an occupied place; says where and whom it replaced.
+    #[inline(always)]
+    fn overwrite(&mut self, number: usize, place: usize, tag: u64, word: u64) -> Option<(Place, Key, Record)> {
+        let line = self.lines.get_mut(number)?;
+        let (old_tag, old) = (line.tag(place), line.word(place));
+        line.put(place, tag, word);
+        let victim = self.key(number, old_tag, old);
+        if old & HOME == 0 {
+            self.unpoint(neighbour(number, old_tag));
+        }
+        Some((number_of(number, place), victim, record(old)))
+    }
+
+    /// Notes in `home` that a neighbour has one entry less.
     #[inline(never)]
     fn unpoint(&mut self, home: usize) {
         if let Some(line) = self.lines.get_mut(home) {
             line.unpoint();
         }
+        if self.lines.get(home).is_some_and(Line::is_vague)
+            && let Some(last) = self.tag_elsewhere(home)
+            && let Some(line) = self.lines.get_mut(home)
+        {
+            line.repoint(last);
+        }
+    }
+
+    /// The tag of an entry of `home` that is with a neighbour.
+    fn tag_elsewhere(&self, home: usize) -> Option<u64> {
+        (0..DIRECTIONS).map(|tag| neighbour(home, tag)).find_map(|number| {
+            let line = self.lines.get(number)?;
+            let strangers = line.entries().filter(|(_, word)| *word != 0 && word & HOME == 0);
+            strangers.map(|(place, _)| line.tag(place)).find(|tag| neighbour(number, *tag) == home)
+        })
     }
 
     /// The key of an entry.
-    #[inline]
+    #[inline(always)]
     fn key(&self, number: usize, tag: u64, word: u64) -> Key {
         let home = if word & HOME != 0 { number } else { neighbour(number, tag) };
         Key::from_bits(self.permutation.invert(Needle::permuted(tag, word, home)))
@@ -284,6 +313,7 @@ impl sealed::Sealed for HashTable {}
 impl Store for HashTable {
     const PORTS: u16 = 4096;
     const FIDS: u16 = 4096;
+    const SUPPLANTS: bool = true;
     type Tally = Vec<u32>;
     type Flushes = Vec<FlushSlot>;
 
@@ -311,18 +341,24 @@ impl Store for HashTable {
     }
 
     #[inline(always)]
-    fn refresh(&mut self, key: Key, port: u16, window: Window) -> bool {
+    fn refresh(&mut self, key: Key, port: u16, window: Window) -> Refresh {
         let (home, needle) = self.permute(key);
         if self.lines.is_empty() {
-            return false;
+            return Refresh { done: false, doubt: 0 };
         }
-        let Some(line) = self.lines.get_mut(home) else { return false };
-        let (place, fresh) = (line.find(needle).place(), needle.fresh(port, window));
-        let refreshed = Needle::is_refreshed_by(line.word(place), fresh, window);
-        if refreshed {
-            line.set_word(place, fresh);
+        let Some(line) = self.lines.get_mut(home) else { return Refresh { done: false, doubt: 0 } };
+        let (found, fresh) = (line.find(needle), needle.fresh(port, window));
+        let done = Needle::is_refreshed_by(line.word(found.place()), fresh, window);
+        if done {
+            line.set_word(found.place(), fresh);
         }
-        refreshed
+        Refresh { done, doubt: found.doubt() }
+    }
+
+    #[inline]
+    fn sight_elsewhere(&self, key: Key, window: Window) -> Sight {
+        let (home, needle) = self.permute(key);
+        self.sight_aside(home, needle, window)
     }
 
     /// Adds up a word of each line: the sum says nothing, but no load can be left out for it.
@@ -401,6 +437,13 @@ impl Store for HashTable {
         }
     }
 
+    fn has_room(&self, key: Key) -> bool {
+        let (home, needle) = self.permute(key);
+        [home, neighbour(home, needle.tag())]
+            .into_iter()
+            .any(|number| self.lines.get(number).is_some_and(|line| line.free_place().is_some()))
+    }
+
     fn oldest_rival(&self, key: Key, may: impl Fn(Record) -> bool) -> Option<Place> {
         let (home, needle) = self.permute(key);
         [home, neighbour(home, needle.tag())].into_iter().find_map(|number| {
@@ -409,7 +452,7 @@ impl Store for HashTable {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn supplant(
         &mut self,
         key: Key,
@@ -417,15 +460,16 @@ impl Store for HashTable {
         may: impl Fn(Record) -> bool,
     ) -> Option<(Place, Key, Record)> {
         let (home, needle) = self.permute(key);
-        let line = self.lines.get(home)?;
-        let place = line.oldest(&may)?;
-        let (old, tag) = (line.word(place), line.tag(place));
-        let victim = self.key(home, tag, old);
-        self.lines.get_mut(home)?.put(place, needle.tag(), needle.word(HOME, record));
-        if old & HOME == 0 {
-            self.unpoint(neighbour(home, tag));
+        let (tag, word) = (needle.tag(), needle.word(HOME, record));
+        if let Some(place) = self.lines.get(home).and_then(|line| line.oldest(&may)) {
+            return self.overwrite(home, place, tag, word);
         }
-        Some((number_of(home, place), victim, line::record(old)))
+        let number = neighbour(home, tag);
+        let place = self.lines.get(number)?.oldest(&may)?;
+        let (victim, old) = self.at(number_of(number, place))?;
+        self.clear(number, place);
+        let place = self.put_near(home, tag, word)?; // where the victim was, if not in its own line
+        Some((place, victim, old))
     }
 
     fn sweep(
