@@ -8,7 +8,7 @@ use crate::Key;
 use crate::config::WhenFull;
 use crate::entry::{Entry, Kind, Record};
 use crate::error::Refused;
-use crate::store::{Place, Store, Tally};
+use crate::store::{NEVER, Place, Store, Tally};
 use crate::table::{Fdb, Learned};
 
 impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
@@ -187,11 +187,10 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
         }
         let supplanted = match rule {
             WhenFull::Refuse => None,
-            WhenFull::OldestInSet => self.store.supplant(key, record, |_| true),
+            WhenFull::OldestInSet => self.store.supplant(key, record, |_| 0),
             WhenFull::Fair => {
                 let fairness = self.fairness(entry.port);
-                let allowed = self.store.supplant(key, record, |rival| fairness.allows(&self.by_port, rival));
-                allowed.or_else(|| self.store.supplant(key, record, |rival| rival.port == record.port))
+                self.store.supplant(key, record, |rival| fairness.rank(&self.by_port, rival))
             }
         };
         if let Some((place, victim, old)) = supplanted {
@@ -296,24 +295,25 @@ impl<S: Store, const EVENTS: usize> Fdb<S, EVENTS> {
 
     /// Frees the place of somebody who may be evicted for a station on `port`; returns the port that lost.
     fn evict(&mut self, key: Key, port: PortId, rule: WhenFull, anywhere: bool) -> Option<PortId> {
-        let place = match rule {
-            WhenFull::Refuse => None,
-            WhenFull::OldestInSet => self.store.oldest_rival(key, |_| true),
-            WhenFull::Fair => {
-                self.sweep_if_due(); // the dead do not count in a share
-                let fairness = self.fairness(port);
-                let rival = |may: &dyn Fn(Record) -> bool| self.store.oldest_rival(key, may);
-                let near = if S::SUPPLANTS && anywhere {
-                    None // it has been tried
-                } else {
-                    rival(&|record| fairness.allows(&self.by_port, record))
-                        .or_else(|| rival(&|record| record.port == port.get()))
-                };
-                near.or_else(|| {
-                    if anywhere && self.store.has_room(key) { self.latest_of(port) } else { None }
-                })
-            }
-        }?;
+        let place =
+            match rule {
+                WhenFull::Refuse => None,
+                WhenFull::OldestInSet => self.store.oldest_rival(key, |_| true),
+                WhenFull::Fair => {
+                    self.sweep_if_due(); // the dead do not count in a share
+                    let fairness = self.fairness(port);
+                    let rival = |may: &dyn Fn(Record) -> bool| self.store.oldest_rival(key, may);
+                    let near = if S::SUPPLANTS && anywhere {
+                        None // it has been tried
+                    } else {
+                        rival(&|record| fairness.allows(&self.by_port, record))
+                            .or_else(|| rival(&|record| record.port == port.get()))
+                    };
+                    near.or_else(|| {
+                        if anywhere && self.store.has_room(key) { self.latest_of(port) } else { None }
+                    })
+                }
+            }?;
         let (victim, record) = self.store.at(place)?;
         self.drop_place(place, victim, record);
         self.count_evicted(victim, record);
@@ -396,5 +396,12 @@ impl Fairness {
     fn allows(&self, by_port: &impl Tally, record: Record) -> bool {
         let entries = by_port.get(record.port);
         (entries > self.share) & ((entries > self.own) | (record.port == self.port))
+    }
+
+    /// Those first, then the others of this port.
+    #[inline(always)]
+    fn rank(&self, by_port: &impl Tally, record: Record) -> u32 {
+        let own = record.port == self.port;
+        u32::from(!self.allows(by_port, record)) * (NEVER - u32::from(own)) // no branch: nobody knows the ports
     }
 }

@@ -121,16 +121,17 @@ pub trait Store: sealed::Sealed + Clone {
             .min_by_key(|(_, record)| record.stamp())
             .map(|(place, _)| place)
     }
-    /// Puts a key that is not there yet in the place of the longest silent evictable record that `may`
-    /// go, if a store can do this in one go; says where and whom it replaced.
+    /// Puts a key that is not there yet in the place of the longest silent evictable record of those that `rank`
+    /// lowest, near places first, none at all that rank [`NEVER`]; if a store can do this in one go. Says where
+    /// and whom it replaced.
     #[doc(hidden)]
     fn supplant(
         &mut self,
         key: Key,
         record: Record,
-        may: impl Fn(Record) -> bool,
+        rank: impl Fn(Record) -> u32,
     ) -> Option<(Place, Key, Record)> {
-        let _ = (key, record, may);
+        let _ = (key, record, rank);
         None
     }
     /// Goes over all records: those that `quick` accepts stay, `judge` returns what becomes of the
@@ -142,6 +143,10 @@ pub trait Store: sealed::Sealed + Clone {
     #[doc(hidden)]
     fn flushes(&self) -> Self::Flushes;
 }
+
+/// The rank of who may not be supplanted; others are 0 and 1.
+#[doc(hidden)]
+pub const NEVER: u32 = 2;
 
 /// How many keys are searched for at once.
 #[doc(hidden)]

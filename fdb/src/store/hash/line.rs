@@ -2,6 +2,7 @@
 
 use crate::entry::{LAST_STAMP, Record, Window};
 use crate::permutation::Permuted;
+use crate::store::NEVER;
 
 /// Six entries in a cache line.
 ///
@@ -41,6 +42,25 @@ impl Found {
     #[inline(always)]
     pub(super) const fn doubt(self) -> u32 {
         self.0
+    }
+}
+
+/// An entry that may go: its rank, the time that it was last seen, its place.
+#[derive(Clone, Copy)]
+pub(super) struct Oldest(u32);
+
+const RANK_SHIFT: u32 = Record::STAMP_BITS + 3;
+const AGE: u32 = (1 << RANK_SHIFT) - 1;
+
+impl Oldest {
+    #[inline(always)]
+    pub(super) const fn rank(self) -> u32 {
+        self.0 >> RANK_SHIFT
+    }
+
+    #[inline(always)]
+    pub(super) const fn place(self) -> usize {
+        self.0 as usize & 7
     }
 }
 
@@ -101,20 +121,19 @@ impl Line {
         old
     }
 
-    /// The longest silent entry that `may` go: only dynamic and locked ones are asked for.
+    /// The longest silent of the entries that `rank` lowest: only dynamic and locked ones count.
     ///
     /// The lower bit of the class is set in all others, and a free place is made the oldest of them, so that one
     /// number orders all six.
     #[inline(always)]
-    pub(super) fn oldest(&self, may: impl Fn(Record) -> bool) -> Option<usize> {
-        const NOBODY: u32 = (LAST_STAMP as u32) << 3;
-        let mut oldest = NOBODY;
+    pub(super) fn oldest(&self, rank: impl Fn(Record) -> u32) -> Option<Oldest> {
+        let mut oldest = u32::MAX;
         for (place, word) in self.entries() {
-            let age = ((word >> Record::PORT_BITS) as u32 & SILENCE).wrapping_sub(1) << 3 | place as u32;
-            let age = if may(record(word)) { age } else { NOBODY };
-            oldest = oldest.min(age);
+            let silence = ((word >> Record::PORT_BITS) as u32 & SILENCE).wrapping_sub(1);
+            let rank = rank(record(word)) | (NEVER * u32::from(silence >= LAST_STAMP.into()));
+            oldest = oldest.min(rank << RANK_SHIFT | (silence << 3 | place as u32) & AGE);
         }
-        (oldest < NOBODY).then_some(oldest as usize & 7)
+        (oldest < NEVER << RANK_SHIFT).then_some(Oldest(oldest))
     }
 
     #[inline]

@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use self::line::{DIRECTIONS, HOME, Line, Needle, PLACES, direction, record, with_record};
-use super::{BATCH, Place, Refresh, Sight, Store, sealed};
+use super::{BATCH, NEVER, Place, Refresh, Sight, Store, sealed};
 use crate::Key;
 use crate::entry::{Record, Window};
 use crate::flush::FlushSlot;
@@ -201,7 +201,13 @@ impl HashTable {
 
     /// Puts an entry into an occupied place; says where and whom it replaced.
     #[inline(always)]
-    fn overwrite(&mut self, number: usize, place: usize, tag: u64, word: u64) -> Option<(Place, Key, Record)> {
+    fn overwrite(
+        &mut self,
+        number: usize,
+        place: usize,
+        tag: u64,
+        word: u64,
+    ) -> Option<(Place, Key, Record)> {
         let line = self.lines.get_mut(number)?;
         let (old_tag, old) = (line.tag(place), line.word(place));
         line.put(place, tag, word);
@@ -447,8 +453,8 @@ impl Store for HashTable {
     fn oldest_rival(&self, key: Key, may: impl Fn(Record) -> bool) -> Option<Place> {
         let (home, needle) = self.permute(key);
         [home, neighbour(home, needle.tag())].into_iter().find_map(|number| {
-            let place = self.lines.get(number)?.oldest(&may)?;
-            Some(number_of(number, place))
+            let oldest = self.lines.get(number)?.oldest(|record| if may(record) { 0 } else { NEVER })?;
+            Some(number_of(number, oldest.place()))
         })
     }
 
@@ -457,15 +463,24 @@ impl Store for HashTable {
         &mut self,
         key: Key,
         record: Record,
-        may: impl Fn(Record) -> bool,
+        rank: impl Fn(Record) -> u32,
     ) -> Option<(Place, Key, Record)> {
         let (home, needle) = self.permute(key);
         let (tag, word) = (needle.tag(), needle.word(HOME, record));
-        if let Some(place) = self.lines.get(home).and_then(|line| line.oldest(&may)) {
-            return self.overwrite(home, place, tag, word);
+        let near = self.lines.get(home).and_then(|line| line.oldest(&rank));
+        if let Some(oldest) = near
+            && oldest.rank() == 0
+        {
+            return self.overwrite(home, oldest.place(), tag, word);
         }
         let number = neighbour(home, tag);
-        let place = self.lines.get(number)?.oldest(&may)?;
+        let far = self.lines.get(number).and_then(|line| line.oldest(&rank));
+        let place = match (near, far) {
+            (Some(near), far) if far.is_none_or(|far| near.rank() <= far.rank()) => {
+                return self.overwrite(home, near.place(), tag, word);
+            }
+            (_, far) => far?.place(),
+        };
         let (victim, old) = self.at(number_of(number, place))?;
         self.clear(number, place);
         let place = self.put_near(home, tag, word)?; // where the victim was, if not in its own line
