@@ -87,6 +87,17 @@ fn fragmented_neighbour_discovery_is_dropped_both_ways() {
     assert_eq!(lab.egress(P1, &hiding).0, dropped(DropReason::BadIpv6));
 }
 
+/// What a later fragment carries only its first says, which never leaves: so nobody can read a MAC out
+/// of one, and large packets must pass.
+#[test]
+fn a_later_fragment_passes_without_the_first() {
+    let mut lab = Lab::new(single());
+    let later = [&[58, 0, 0, 24, 0, 0, 0, 9][..], &slla(V1)].concat();
+    let frame = eth(R, V1, &[], IPV6, &ipv6(A6, R6, 44, 255, &later));
+    let (verdict, out) = lab.egress(P1, &frame);
+    assert_eq!((verdict, &out[12..]), (UPLINK, &frame[12..]));
+}
+
 #[test]
 fn large_pings_are_fragments_too_and_pass() {
     let mut lab = Lab::new(single());
@@ -304,6 +315,22 @@ fn release_and_inform_leave_as_they_are_in_mode_single() {
         let frame = eth(R, V1, &[], IPV4, &udp4(A, G, (68, 67), &message.bytes()));
         let (verdict, out) = Lab::new(single()).egress(P1, &frame);
         assert_eq!((verdict, &out[12..]), (UPLINK, &frame[12..]));
+    }
+}
+
+#[test]
+fn a_renewal_leaves_as_it_is_in_mode_single() {
+    let renewal = Dhcp { ciaddr: A, options: vec![53, 1, 3, 255], ..Dhcp::discover(V1, 7) };
+    let frame = eth(R, V1, &[], IPV4, &udp4(A, G, (68, 67), &renewal.bytes()));
+    let (verdict, out) = Lab::new(single()).egress(P1, &frame);
+    assert_eq!((verdict, &out[12..]), (UPLINK, &frame[12..]), "the server answers to the address");
+}
+
+#[test]
+fn a_dhcp_request_from_outside_is_flooded_as_it_is() {
+    for config in [single(), vmac()] {
+        let request = Dhcp::discover(X, 7).request_frame(X);
+        assert_eq!(Lab::new(config).ingress(&request), (Verdict::Flood, request));
     }
 }
 

@@ -48,14 +48,20 @@ fn ipv6_packet() -> impl Strategy<Value = Vec<u8>> {
         (kind, body)
     });
     let message = prop_oneof![4 => body, 1 => Just((128, vec![7; 20])), 1 => Just((143, vec![0; 4]))];
-    (v6(), v6(), message, any::<bool>(), prop::sample::select(vec![255_u8, 255, 255, 64])).prop_map(
-        |(src, dst, (kind, body), extended, hop_limit)| {
+    // None, hop-by-hop, a first, a later and an only fragment, an authentication header.
+    let before = prop::sample::select(vec![
+        (58_u8, vec![]),
+        (58, vec![]),
+        (0, vec![58, 0, 5, 2, 0, 0, 1, 0]),
+        (44, vec![58, 0, 0, 1, 0, 0, 0, 9]),
+        (44, vec![58, 0, 0, 8, 0, 0, 0, 9]),
+        (44, vec![58, 0, 0, 0, 0, 0, 0, 9]),
+        (51, vec![58, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1]),
+    ]);
+    (v6(), v6(), message, before, prop::sample::select(vec![255_u8, 255, 255, 64])).prop_map(
+        |(src, dst, (kind, body), (next, header), hop_limit)| {
             let message = icmpv6(src, dst, kind, 0, &body);
-            if extended {
-                ipv6(src, dst, 0, hop_limit, &[&[58, 0, 5, 2, 0, 0, 1, 0][..], &message].concat())
-            } else {
-                ipv6(src, dst, 58, hop_limit, &message)
-            }
+            ipv6(src, dst, next, hop_limit, &[header, message].concat())
         },
     )
 }
@@ -78,6 +84,34 @@ fn ipv4_packet() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![dhcp, plain, udp]
 }
 
+/// LLDP, EAPOL, PPPoE, Wake-on-LAN, PAUSE, an 802.3 length; and kinds whose payload is nonsense.
+fn other_protocol() -> impl Strategy<Value = u16> {
+    prop::sample::select(vec![0x88CC, 0x888E, 0x8863, 0x8864, 0x0842, 0x8808, 38, ARP, RARP, IPV4, IPV6])
+}
+
+/// The link-layer addresses of an untagged neighbour discovery message without other headers, found
+/// in another way than the engine's.
+fn nd_macs(frame: &[u8]) -> Vec<Mac> {
+    let is_nd = word(frame, 12) == Some(IPV6) && frame.get(20) == Some(&58);
+    let header = match frame.get(ICMPV6) {
+        Some(133) => 8,
+        Some(134) => 16,
+        Some(135 | 136) => 24,
+        Some(137) => 40,
+        _ => return vec![],
+    };
+    let end = 54 + usize::from(word(frame, 18).unwrap_or_default());
+    let mut rest = frame.get(ICMPV6 + header..end).filter(|_| is_nd).unwrap_or_default();
+    let mut macs = Vec::new();
+    while let [kind, len @ 1..=255, ..] = *rest {
+        if matches!(kind, 1 | 2) && rest.len() >= 8 {
+            macs.push(mac_at(rest, 2));
+        }
+        rest = rest.get(8 * usize::from(len)..).unwrap_or_default();
+    }
+    macs
+}
+
 /// Addresses, tags, a protocol; then perhaps cut, lengthened or damaged.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
     let arp = (mac(), v4(), mac(), v4(), 0_u16..6).prop_map(|(sha, spa, tha, tpa, oper)| {
@@ -88,6 +122,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
         3 => ipv4_packet().prop_map(|packet| (IPV4, packet)),
         3 => ipv6_packet().prop_map(|packet| (IPV6, packet)),
         1 => (any::<u16>(), prop::collection::vec(any::<u8>(), 0..60)),
+        1 => (other_protocol(), prop::collection::vec(any::<u8>(), 0..60)),
     ];
     let header = (mac(), mac(), tags(), body);
     let damage = (any::<u8>(), prop::option::weighted(0.2, (any::<prop::sample::Index>(), any::<u8>())));
@@ -211,6 +246,7 @@ proptest! {
                 // A MAC that nobody has met may be the receiver, and is then named as such.
                 for inside in [V1, V2, V3].into_iter().filter(|inside| *inside != dst(&out)) {
                     prop_assert_ne!(src(&out), inside);
+                    prop_assert!(!nd_macs(&out).contains(&inside));
                     prop_assert!(word(&out, 12) != Some(ARP) || !carries(&out[..42], inside));
                 }
             }
