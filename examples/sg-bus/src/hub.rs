@@ -100,7 +100,10 @@ impl Hub {
                         return Some(Waiting { agent, bytes, outbox });
                     }
                 }
-                None => self.server.forget(agent),
+                None => {
+                    self.server.forget(agent);
+                    continue;
+                }
             }
             self.count(size);
         }

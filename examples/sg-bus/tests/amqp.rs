@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{cloud, group, member, port, rabbit, watched};
+use common::{PATIENCE, cloud, group, member, port, rabbit, watched};
 use sg_bus::server;
 use sg_bus::transport::{Transport, amqp::Amqp};
 
@@ -32,4 +32,32 @@ async fn a_snapshot_and_a_delta_reach_two_agents_through_rabbitmq() {
     assert_eq!((counters.heals, counters.deltas), (heals, 2), "the changes came as deltas");
     even.applied_nothing_twice();
     odd.applied_nothing_twice();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_whose_queue_is_gone_is_forgotten_and_the_others_are_not() {
+    let Some(rabbit) = rabbit().await else { return };
+    let transport = Amqp::new(&rabbit.uri()).unwrap();
+    let (server, _task) = server::start(cloud(1, 4, 2), transport.serve().await.unwrap());
+    let mut stays = watched(&transport, "stays", vec![port(0)]).await;
+    let mut goes = watched(&transport, "goes", vec![port(2)]).await;
+    for (agent, device) in [(&mut stays, port(0)), (&mut goes, port(2))] {
+        let known = server.with(move |server| server.info_for([device])).await.unwrap();
+        agent.reaches(&known).await;
+    }
+    assert_eq!(server.counters().await.unwrap().1, 2);
+    drop(goes);
+    // The broker may still hold the queue of a connection that just ended: change until it does not.
+    let forgotten = async {
+        for low in 1000.. {
+            server.with(move |server| server.add_member(group(0), member(low))).await.unwrap();
+            tokio::time::sleep(server::LINGER * 4).await;
+            if server.counters().await.unwrap().1 == 1 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, forgotten).await.unwrap();
+    let known = server.with(|server| server.info_for([port(0)])).await.unwrap();
+    stays.reaches(&known).await;
 }

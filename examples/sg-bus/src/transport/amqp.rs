@@ -74,7 +74,8 @@ impl Amqp {
 pub(crate) fn parse_uri(uri: &str) -> Result<AMQPUri> {
     let mut uri: AMQPUri = uri
         .parse()
-        .map_err(|error| BadInput(format!("`{uri}` is no amqp://user:password@host:port/vhost: {error}")))?;
+        // Not the text itself: it may hold a password.
+        .map_err(|error| BadInput(format!("not amqp://user:password@host:port/vhost: {error}")))?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
     Ok(uri)
 }
