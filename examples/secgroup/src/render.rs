@@ -1,7 +1,6 @@
 //! The filter of a reply as rules that Linux loads: nftables, or iptables with ipset.
 //!
-//! Both are given the same [plan](plan::Plan); what a rule matches is worked out once, in
-//! [`matches`]. A rule that the kernel's language cannot say is left out, since rules only allow,
+//! Both are given the same plan (`plan`), and what a rule matches is worked out once (`matches`). A rule that the kernel's language cannot say is left out, since rules only allow,
 //! and named in a comment.
 
 mod iptables;
