@@ -15,7 +15,7 @@ use std::hint::black_box;
 
 use common::{
     Addresses,
-    peers::{Interned, Plain},
+    peers::{Interned, Plain, ProstInterned},
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use secgroup_rpc::{Info, Limits, Message, View};
@@ -37,6 +37,12 @@ fn codecs(c: &mut Criterion, name: &str, info: &Info) {
     });
     group
         .bench_function("bitcode interned", |b| b.iter(|| bitcode::encode(&Interned::from(black_box(info)))));
+    group.bench_function("rmp-serde interned", |b| {
+        b.iter(|| rmp_serde::to_vec(&Interned::from(black_box(info))).unwrap());
+    });
+    group.bench_function("prost interned", |b| {
+        b.iter(|| prost::Message::encode_to_vec(&ProstInterned::from(&Interned::from(black_box(info)))));
+    });
     group.bench_function("bitcode interned + zstd", |b| {
         b.iter(|| common::peers::zstd3(&bitcode::encode(&Interned::from(black_box(info)))));
     });
@@ -79,6 +85,18 @@ fn codecs(c: &mut Criterion, name: &str, info: &Info) {
     group.bench_function("bitcode interned", |b| {
         b.iter(|| bitcode::decode::<Interned>(black_box(&bytes)).unwrap());
     });
+    group.bench_function("bitcode interned, to the model", |b| {
+        b.iter(|| bitcode::decode::<Interned>(black_box(&bytes)).unwrap().to_info());
+    });
+    let bytes = rmp_serde::to_vec(&interned).unwrap();
+    group.bench_function("rmp-serde interned", |b| {
+        b.iter(|| rmp_serde::from_slice::<Interned>(black_box(&bytes)).unwrap());
+    });
+    let bytes = prost::Message::encode_to_vec(&ProstInterned::from(&interned));
+    group.bench_function("prost interned", |b| {
+        b.iter(|| <ProstInterned as prost::Message>::decode(black_box(&bytes[..])).unwrap());
+    });
+    group.bench_function("the model copied and dropped", |b| b.iter(|| black_box(info).clone()));
     group.finish();
 }
 
@@ -114,6 +132,9 @@ fn addresses(c: &mut Criterion) {
         let trusting = Limits { canonical: false, ..Limits::default() };
         group.bench_function(format!("decode {count} of a /16"), |b| {
             b.iter(|| Info::decode(black_box(&bytes), &trusting).unwrap());
+        });
+        group.bench_function(format!("view {count} of a /16"), |b| {
+            b.iter(|| View::new(black_box(&bytes), &Limits::default()).unwrap());
         });
     }
     group.finish();

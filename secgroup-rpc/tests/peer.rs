@@ -100,5 +100,5 @@ fn random_groups_mean_what_neutron_says_they_mean() {
         members += info.members.iter().map(secgroup_rpc::MemberSet::len).sum::<usize>();
     }
     eprintln!("{} seeds, {rules} expanded rules, {members} members", answers.len());
-    assert!(rules > 300 && members > 30, "{rules} rules and {members} members do not show much");
+    assert!(rules > 200 && members > 20, "{rules} rules and {members} members do not show much");
 }

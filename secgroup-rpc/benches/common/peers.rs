@@ -1,9 +1,12 @@
 //! The same message for general codecs: once as one would write it down at first (ids and addresses
 //! wherever they occur), once as a careful user would (each id once, members as sorted differences).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use secgroup_rpc::{Direction, Family, Info, IpSpec, Member, Rule, Uuid, macaddr::MacAddr6};
+use secgroup_rpc::{
+    AddressPair, Device, Direction, Family, Group, Info, IpSpec, Member, MemberSet, Members, PortRange,
+    Protocol, Remote, Rule, Uuid, ipnet::IpNet, macaddr::MacAddr6,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(
@@ -333,6 +336,183 @@ fn interned_rule(rule: &Rule, number: impl Fn([u8; 16]) -> u32) -> InternedRule 
     }
 }
 
+impl Interned {
+    /// The model again: what a user of the other codecs has to write as well.
+    pub(crate) fn to_info(&self) -> Info {
+        let id = |at: u32| Uuid(self.ids[at as usize]);
+        let device = |device: &InternedDevice| {
+            let mut made = Device::new(id(device.id), MacAddr6::from(device.mac));
+            let v4 = device.v4.iter().map(|bits| IpAddr::V4((*bits).into()));
+            made.fixed_ips = v4.chain(device.v6.iter().map(|octets| IpAddr::V6((*octets).into()))).collect();
+            made.groups = device.groups.iter().map(|at| id(*at)).collect();
+            made.network = device.network.map(id);
+            made.owner = device.owner.map(|at| self.owners[at as usize].clone().into());
+            made.port_security = device.port_security;
+            made.pairs = device.pairs.iter().filter_map(pair).collect();
+            made
+        };
+        let mut info = Info { devices: self.devices.iter().map(device).collect(), ..Info::default() };
+        for group in &self.groups {
+            let rules = group.rules.iter().map(|rule| model_rule(rule, id)).collect();
+            info.groups.push(Group { id: id(group.id), rules });
+            let mut last = 0;
+            let v4 = group.v4.iter().map(|step| {
+                last += step;
+                Ipv4Addr::from_bits(last)
+            });
+            let v4 = Members { addresses: v4.collect(), others: Vec::new() };
+            let v6 = group.v6.iter().map(|octets| Ipv6Addr::from(*octets));
+            let mut v6 = Members { addresses: v6.collect(), others: Vec::new() };
+            v6.others = group.others.iter().filter_map(member).collect();
+            info.members.push(MemberSet { v4: Some(v4), v6: Some(v6), ..MemberSet::new(id(group.id)) });
+        }
+        info.normalize();
+        info
+    }
+}
+
+fn spec((octets, length, _): &InternedMember) -> Option<IpSpec> {
+    let address = match octets.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(&octets[..]).ok()?),
+        _ => IpAddr::from(<[u8; 16]>::try_from(&octets[..]).ok()?),
+    };
+    Some(IpSpec::Net(IpNet::new(address, *length).ok()?))
+}
+
+fn pair(from: &InternedMember) -> Option<AddressPair> {
+    Some(AddressPair { address: spec(from)?, mac: from.2?.into() })
+}
+
+fn member(from: &InternedMember) -> Option<Member> {
+    Some(Member { address: spec(from)?, mac: from.2.map(MacAddr6::from) })
+}
+
+fn model_rule(from: &InternedRule, id: impl Fn(u32) -> Uuid) -> Rule {
+    let direction = if from.flags & 1 == 1 { Direction::Ingress } else { Direction::Egress };
+    let family = if from.flags & 2 == 2 { Family::V6 } else { Family::V4 };
+    let mut rule = Rule::any(direction, family);
+    rule.protocol = from.protocol.map(Protocol::from_number);
+    rule.ports = PortRange { min: from.ports.map(|ports| ports.0), max: from.ports.map(|ports| ports.1) };
+    rule.remote = from.remote.map(|at| Remote::Group(id(at)));
+    rule.stateful = (from.flags & 12 > 0).then_some(from.flags & 4 == 4);
+    let prefix = from.prefix.and_then(|(octets, length)| {
+        let [a, b, c, d, ..] = octets;
+        let address = if family == Family::V4 { IpAddr::from([a, b, c, d]) } else { octets.into() };
+        IpNet::new(address, length).ok()
+    });
+    prefix.map_or(rule.clone(), |prefix| rule.with_remote_prefix(prefix))
+}
+
+/// [`Interned`] as protocol buffers have it: ids in one field, lists packed.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ProstInterned {
+    #[prost(bytes = "vec", tag = "1")]
+    ids: Vec<u8>,
+    #[prost(string, repeated, tag = "2")]
+    owners: Vec<String>,
+    #[prost(message, repeated, tag = "3")]
+    devices: Vec<ProstDevice>,
+    #[prost(message, repeated, tag = "4")]
+    groups: Vec<ProstGroup>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ProstDevice {
+    #[prost(uint32, tag = "1")]
+    id: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    mac: Vec<u8>,
+    #[prost(fixed32, repeated, tag = "3")]
+    v4: Vec<u32>,
+    #[prost(bytes = "vec", tag = "4")]
+    v6: Vec<u8>,
+    #[prost(uint32, repeated, tag = "5")]
+    groups: Vec<u32>,
+    #[prost(uint32, optional, tag = "6")]
+    network: Option<u32>,
+    #[prost(uint32, optional, tag = "7")]
+    owner: Option<u32>,
+    #[prost(bool, optional, tag = "8")]
+    port_security: Option<bool>,
+    #[prost(message, repeated, tag = "9")]
+    pairs: Vec<PlainMember>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ProstGroup {
+    #[prost(uint32, tag = "1")]
+    id: u32,
+    #[prost(message, repeated, tag = "2")]
+    rules: Vec<ProstRule>,
+    #[prost(uint32, repeated, tag = "3")]
+    v4: Vec<u32>,
+    #[prost(bytes = "vec", tag = "4")]
+    v6: Vec<u8>,
+    #[prost(message, repeated, tag = "5")]
+    others: Vec<PlainMember>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ProstRule {
+    #[prost(uint32, tag = "1")]
+    flags: u32,
+    #[prost(uint32, optional, tag = "2")]
+    protocol: Option<u32>,
+    #[prost(uint32, optional, tag = "3")]
+    port_min: Option<u32>,
+    #[prost(uint32, optional, tag = "4")]
+    port_max: Option<u32>,
+    #[prost(bytes = "vec", optional, tag = "5")]
+    prefix: Option<Vec<u8>>,
+    #[prost(uint32, tag = "6")]
+    prefix_len: u32,
+    #[prost(uint32, optional, tag = "7")]
+    remote: Option<u32>,
+}
+
+impl From<&Interned> for ProstInterned {
+    fn from(from: &Interned) -> Self {
+        let plain = |(address, prefix_len, mac): &InternedMember| PlainMember {
+            address: address.clone(),
+            prefix_len: (*prefix_len).into(),
+            mac: mac.map(|mac| mac_bits(mac.into())),
+        };
+        let devices = from.devices.iter().map(|device| ProstDevice {
+            id: device.id,
+            mac: device.mac.to_vec(),
+            v4: device.v4.clone(),
+            v6: device.v6.concat(),
+            groups: device.groups.clone(),
+            network: device.network,
+            owner: device.owner,
+            port_security: device.port_security,
+            pairs: device.pairs.iter().map(plain).collect(),
+        });
+        let rule = |rule: &InternedRule| ProstRule {
+            flags: rule.flags.into(),
+            protocol: rule.protocol.map(u32::from),
+            port_min: rule.ports.map(|ports| ports.0.into()),
+            port_max: rule.ports.map(|ports| ports.1.into()),
+            prefix: rule.prefix.map(|prefix| prefix.0.to_vec()),
+            prefix_len: rule.prefix.map_or(0, |prefix| prefix.1.into()),
+            remote: rule.remote,
+        };
+        let groups = from.groups.iter().map(|group| ProstGroup {
+            id: group.id,
+            rules: group.rules.iter().map(rule).collect(),
+            v4: group.v4.clone(),
+            v6: group.v6.concat(),
+            others: group.others.iter().map(plain).collect(),
+        });
+        Self {
+            ids: from.ids.concat(),
+            owners: from.owners.clone(),
+            devices: devices.collect(),
+            groups: groups.collect(),
+        }
+    }
+}
+
 pub(crate) fn zstd3(bytes: &[u8]) -> Vec<u8> {
     zstd::bulk::compress(bytes, 3).unwrap()
 }
@@ -350,5 +530,6 @@ pub(crate) fn encoded(info: &Info) -> Vec<(&'static str, Vec<u8>)> {
         ("rmp-serde interned", rmp_serde::to_vec(&interned).unwrap()),
         ("postcard interned", postcard::to_stdvec(&interned).unwrap()),
         ("bitcode interned", bitcode::encode(&interned)),
+        ("prost interned", prost::Message::encode_to_vec(&ProstInterned::from(&interned))),
     ]
 }

@@ -566,20 +566,20 @@ mod tests {
     }
 
     #[test]
-    fn random_sets_come_within_three_percent_of_their_entropy() {
+    fn random_sets_come_near_their_entropy() {
         let mut seed = 1u64;
         let mut random = || {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             seed >> 48
         };
-        for count in [200, 1000, 10_000] {
+        for (count, most) in [(100, 1.05), (200, 1.03), (1000, 1.03), (10_000, 1.03)] {
             let mut values = alloc::collections::BTreeSet::new();
             while values.len() < count {
                 values.insert(random());
             }
             let values: Vec<_> = values.into_iter().collect();
             let (bits, bound) = (round_trip(&values, 65536) as f64, entropy(65536, count as u64));
-            assert!(bits <= bound * 1.03, "{count}: {bits} bits, {bound:.0} needed");
+            assert!(bits <= bound * most, "{count}: {bits} bits, {bound:.0} needed");
         }
     }
 }
