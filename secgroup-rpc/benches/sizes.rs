@@ -26,6 +26,12 @@ fn row(name: &str, info: &Info) {
     );
 }
 
+/// Every codec's bytes for one message.
+fn all(name: &str, info: &Info) {
+    let each = peers::encoded(info).into_iter().map(|(name, bytes)| format!("{name} {}", bytes.len()));
+    println!("{name}: ours {}, {}", info.encode().len(), each.collect::<Vec<_>>().join(", "));
+}
+
 fn main() {
     println!("| message | ours | best raw | best + zstd -3 | Neutron's JSON |\n|---|---|---|---|---|");
     for (name, info) in common::models() {
@@ -49,5 +55,11 @@ fn main() {
         };
         info.strip();
         row(name, &info);
+    }
+    println!();
+    all("all 1000", &common::model(1, 1000, 1000, common::Addresses::Slash16));
+    if let Some(mut info) = common::recorded("blog/blog-1000-host.compact.json.gz") {
+        info.strip();
+        all("blog-1000-host", &info);
     }
 }

@@ -339,14 +339,14 @@ fn interned_rule(rule: &Rule, number: impl Fn([u8; 16]) -> u32) -> InternedRule 
 impl Interned {
     /// The model again: what a user of the other codecs has to write as well.
     pub(crate) fn to_info(&self) -> Info {
-        let id = |at: u32| Uuid(self.ids[at as usize]);
+        let id = |at: u32| Uuid(*self.ids.get(at as usize).unwrap());
         let device = |device: &InternedDevice| {
             let mut made = Device::new(id(device.id), MacAddr6::from(device.mac));
             let v4 = device.v4.iter().map(|bits| IpAddr::V4((*bits).into()));
             made.fixed_ips = v4.chain(device.v6.iter().map(|octets| IpAddr::V6((*octets).into()))).collect();
             made.groups = device.groups.iter().map(|at| id(*at)).collect();
             made.network = device.network.map(id);
-            made.owner = device.owner.map(|at| self.owners[at as usize].clone().into());
+            made.owner = device.owner.map(|at| self.owners.get(at as usize).unwrap().clone().into());
             made.port_security = device.port_security;
             made.pairs = device.pairs.iter().filter_map(pair).collect();
             made
