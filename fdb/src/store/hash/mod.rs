@@ -62,8 +62,9 @@ impl HashTable {
         Self::with_lines(FEWEST_LINES, capacity, seed)
     }
 
-    /// Like [`HashTable::new`], with memory for all entries taken at once: it never grows again, so
-    /// no single `learn` takes long.
+    /// Like [`HashTable::new`], with memory for all entries taken at once: it does not grow again, so
+    /// no single `learn` takes long; but for stations that crowd against all odds, when any table may double once
+    /// beyond what its capacity needs.
     pub fn full_size(capacity: u32, seed: [u64; 2]) -> Self {
         let lines = (capacity.clamp(1, MAX_CAPACITY) as usize).div_ceil(LOAD).next_power_of_two();
         Self::with_lines(lines.max(FEWEST_LINES), capacity, seed)
