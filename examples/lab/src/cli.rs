@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::detector::Mode;
+
 /// Simulator for Ethernet switches: scenarios in virtual time, replay of captures, live.
 ///
 /// Without a command, a bundled scenario runs: three RTL8305SC, two VLANs, hosts that talk, a
-/// station that moves, and ageing.
+/// station that moves, a loop that is found and blocked, and ageing.
 #[derive(Debug, Parser)]
 #[command(name = "lab", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -24,12 +26,15 @@ pub struct Cli {
 pub enum Command {
     /// Run a scenario in virtual time and print its timeline
     Run {
-        /// Scenario file (TOML); the bundled scenario if left out
+        /// Scenario file (TOML), or the name of a bundled one; the first of `lab list` if left out
+        #[arg(value_name = "FILE|NAME")]
         file: Option<PathBuf>,
         /// What the run prints
         #[command(flatten)]
         options: RunOptions,
     },
+    /// List the bundled scenarios
+    List,
     /// Push captures through a switch and write what leaves each port
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayOptions),
@@ -50,6 +55,9 @@ pub struct RunOptions {
     /// Seed of everything random, instead of the scenario's own
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Run once, with these loop detectors where the scenario has some, instead of comparing all kinds
+    #[arg(long, value_name = "KIND")]
+    pub detectors: Option<Mode>,
 }
 
 /// Which captures go where.
@@ -118,6 +126,9 @@ Examples:
   lab                                    the bundled scenario
   lab --json | jq .switches              the same for a program
   lab run my.toml --seed 7               a scenario of your own
+  lab list                               those that are bundled
+  lab run storm                          one of them: a loop that closes in a storm
+  lab run storm --detectors classic      the same with what the chip has
   lab replay --in 0=trace.pcap --out out
   lab live --port 0=veth0 --port 1=veth1
   lab loops --topologies 100 --storm

@@ -7,16 +7,18 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use switch::fdb::{Key, Kind, Learned};
-use switch::vlan_table::{Header, PortId, PortMask, VlanId};
-use switch::{Decision, Dropped, Outcome, Switch};
+use switch::vlan_table::openvswitch::VlanMode;
+use switch::vlan_table::{EtherType, Header, PortId, PortMask, TagVid, VlanId};
+use switch::{Decision, Dropped, Outcome, Rules, Switch, Transmit};
 
+use crate::detector::{Alarm, Detector};
 use crate::report::{PortCounters, Report, Station, Storm};
 
 /// The composed switch, ready to be wired up.
 #[derive(Debug)]
 pub struct Device {
     model: String,
-    switch: Switch,
+    switch: Switch<Option<Detector>>,
     /// By port number.
     names: Vec<String>,
     /// What left by each port, tags and padding included.
@@ -98,13 +100,18 @@ impl Device {
     pub(crate) fn new(model: impl Into<String>, switch: Switch, names: Vec<String>) -> Self {
         Self {
             model: model.into(),
-            switch,
+            switch: switch.with_guard(None),
             sent: vec![Sent::default(); names.len()],
             names,
             drops: HashMap::new(),
             storms: Vec::new(),
             buffer: vec![0; LONGEST].into(),
         }
+    }
+
+    /// Gives the switch a loop detector that has seen no link yet.
+    pub(crate) fn set_detector(&mut self, detector: Option<Detector>) {
+        *self.switch.guard_mut() = detector;
     }
 
     /// The names of the ports, in order.
@@ -213,6 +220,58 @@ impl Device {
     pub fn received(&self) -> (u64, u64) {
         let total = self.switch.counters().total();
         (total.received, total.received_bytes)
+    }
+
+    /// The next frame of the switch's own, and the port that it leaves by.
+    pub(crate) fn poll_transmit(&mut self) -> Option<(PortId, &[u8])> {
+        // The buffer holds the longest frame.
+        let Transmit { port, len } = self.switch.poll_transmit(&mut self.buffer).ok().flatten()?;
+        if let Some(sent) = self.sent.get_mut(port.index()) {
+            sent.frames += 1;
+            sent.bytes += len as u64;
+        }
+        Some((port, self.buffer.get(..len)?))
+    }
+
+    /// What the loop detector says next.
+    pub(crate) fn poll_alarm(&mut self) -> Option<Alarm> {
+        let alarm = self.switch.guard_mut().as_mut()?.poll_alarm()?;
+        Some(alarm.map(|port| self.name(port).to_owned()))
+    }
+
+    /// Whether `frame`, about which the switch has decided, overtakes others on the cables that it
+    /// leaves by: a probe that a loop detector had flooded.
+    pub(crate) fn overtakes(&self, frame: &[u8], decision: &Decision) -> bool {
+        let detector = self.switch.guard().as_ref();
+        decision.learned.is_none()
+            && detector.is_some_and(Detector::overtakes)
+            && Header::read(frame).is_ok_and(|header| header.ether_type() == EtherType::REALTEK)
+    }
+
+    /// Whether probes of the switch's own overtake other frames.
+    pub(crate) fn own_probes_overtake(&self) -> bool {
+        self.switch.guard().as_ref().is_some_and(Detector::overtakes)
+    }
+
+    /// The ports that are in a VLAN.
+    pub(crate) fn members(&self, vlan: VlanId) -> PortMask {
+        match self.switch.rules() {
+            Rules::Chip(table) => {
+                let entry = table.config().entries.iter().find(|entry| entry.vid == vlan.get());
+                entry.map_or(PortMask::EMPTY, |entry| entry.members)
+            }
+            Rules::Dot1q(bridge) => bridge.vlan(vlan).members,
+            Rules::OpenVSwitch(bridge) => {
+                let carries = |port: &PortId| {
+                    bridge.port(*port).is_some_and(|config| {
+                        let one = matches!(config.vlan_mode, VlanMode::Access | VlanMode::Dot1qTunnel);
+                        let trunks = config.trunks.as_ref().is_none_or(|trunks| trunks.contains(vlan.get()));
+                        config.tag == TagVid::Vlan(vlan) || (!one && trunks)
+                    })
+                };
+                self.ports().iter().filter(carries).collect()
+            }
+        }
     }
 
     /// What the switch has learned, in the order of addresses.

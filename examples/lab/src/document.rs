@@ -107,6 +107,16 @@ pub(crate) fn some_vlan<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vla
     vlan(from).map(Some)
 }
 
+/// For `#[serde(deserialize_with)]`: VLANs, each `1..=4094`.
+///
+/// # Errors
+/// As [`vlan`].
+pub(crate) fn vlans<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<VlanId>, D::Error> {
+    #[derive(Deserialize)]
+    struct One(#[serde(deserialize_with = "vlan")] VlanId);
+    Ok(Vec::<One>::deserialize(from)?.into_iter().map(|One(vlan)| vlan).collect())
+}
+
 /// A time, read by [`duration`].
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(transparent)]

@@ -11,6 +11,7 @@
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod detector;
 pub mod device;
 mod document;
 pub mod error;

@@ -12,8 +12,9 @@ use lab::error::{BadInput, EXIT_BAD_INPUT};
 use lab::live::Live;
 use lab::loops;
 use lab::replay::Replay;
-use lab::scenario::Scenario;
+use lab::scenario::{self, Comparison, Scenario};
 use lab::signals::stop_flag;
+use lab::sim::Outcome;
 use lab::timeline;
 use serde::Serialize;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => run(None, cli.run),
         Some(Command::Run { file, options }) => run(file.as_deref(), options),
+        Some(Command::List) => list(),
         Some(Command::Replay(options)) => replay(&options),
         Some(Command::Live(options)) => live(&options),
         Some(Command::Loops(options)) => try_loops(options),
@@ -37,15 +39,35 @@ fn main() -> ExitCode {
 }
 
 fn run(file: Option<&Path>, options: RunOptions) -> anyhow::Result<()> {
-    let scenario = file.map_or_else(Scenario::bundled, Scenario::read)?;
+    let scenario = file.map_or_else(Scenario::bundled, Scenario::find)?;
     let seed = options.seed.unwrap_or(scenario.seed());
-    let outcome = scenario.run(seed)?;
+    let outcome = scenario.run_with(options.detectors, seed)?;
+    let comparison = match options.detectors {
+        None if scenario.has_detectors() => scenario::compare(&scenario, seed)?,
+        _ => Vec::new(),
+    };
     if options.json {
-        return print_json(&outcome);
+        return print_json(&Compared { outcome, comparison });
     }
     let mut text = String::new();
-    timeline::print(&mut text, &scenario, seed, &outcome)?;
+    timeline::print(&mut text, &scenario, seed, &outcome, &comparison)?;
     Ok(write!(anstream::stdout(), "{text}")?)
+}
+
+/// A run, and the same with other loop detectors.
+#[derive(Serialize)]
+struct Compared {
+    #[serde(flatten)]
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    comparison: Vec<Comparison>,
+}
+
+fn list() -> anyhow::Result<()> {
+    for name in scenario::NAMES {
+        writeln!(anstream::stdout(), "{name:<16} {}", Scenario::find(Path::new(name))?.title())?;
+    }
+    Ok(())
 }
 
 fn replay(options: &ReplayOptions) -> anyhow::Result<()> {

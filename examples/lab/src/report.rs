@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Serialize, Serializer};
 
+use crate::detector::Mode;
 use crate::mac::{self, Mac};
+use crate::scenario::Comparison;
 use crate::seconds;
 
 /// Counters and stations of a switch at some moment.
@@ -158,6 +160,56 @@ fn station_table(stations: &[Station]) -> String {
         table.add_row([station.name(), station.port.clone(), station.kind.to_owned(), age, vlan]);
     }
     lines(table, 3..=4)
+}
+
+/// Runs with several kinds of loop detectors as a table.
+pub(crate) fn comparison(rows: &[Comparison]) -> String {
+    let header = [
+        "detectors",
+        "frames",
+        "at hosts",
+        "probes",
+        "loops told",
+        "first after",
+        "blocked",
+        "released",
+        "pings",
+    ];
+    let mut table = table(header);
+    for row in rows {
+        let detectors = match row.detectors {
+            Mode::Off => "none",
+            Mode::Classic => "the chip's",
+            Mode::Strict => "strict",
+        };
+        let cut_off = match row.cut_off {
+            true => format!(", cut off at {:.1} s", row.ended_at.as_secs_f64()),
+            false => String::new(),
+        };
+        let told = row.told_after.map_or("-".into(), time);
+        let (pings, answered) = row.pings;
+        table.add_row([
+            detectors.to_owned(),
+            grouped(row.frames) + &cut_off,
+            grouped(row.host_frames),
+            grouped(row.probes),
+            row.loops.to_string(),
+            told,
+            row.blocks.to_string(),
+            row.releases.to_string(),
+            format!("{answered} of {pings}"),
+        ]);
+    }
+    lines(table, 1..=8)
+}
+
+/// A short or long time, three digits or so.
+pub(crate) fn time(time: Duration) -> String {
+    match time.as_secs_f64() {
+        seconds if seconds < 0.001 => format!("{:.0} us", seconds * 1e6),
+        seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
+        seconds => format!("{seconds:.1} s"),
+    }
 }
 
 /// `3 not-member, 1 tagged`.

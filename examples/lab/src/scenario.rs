@@ -24,6 +24,8 @@
 //! ping = { from = "alice", to = "bob", count = 3 }
 //! ```
 
+mod comparison;
+mod library;
 mod schema;
 mod wiring;
 
@@ -35,16 +37,17 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::SwitchFile;
+use crate::detector::Mode;
 use crate::document::{Document, as_value};
 use crate::error::BadInput;
 use crate::mac;
 use crate::sim::{BROADCAST, Outcome, Sim, Step};
 
-use schema::{Event, File, Move, Repeat, Show};
+use schema::{Event, File, Flap, Flood, Move, Repeat, Show};
 use wiring::Wiring;
 
-/// The scenario that runs when none is named.
-const BUNDLED: &str = include_str!("../scenarios/three-switches.toml");
+pub use comparison::{Comparison, compare};
+pub use library::{DEFAULT, NAMES};
 
 /// A scenario file and the switch files that it names.
 #[derive(Debug)]
@@ -55,12 +58,23 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Three RTL8305SC, two VLANs, a station that moves, ageing.
+    /// The scenario that runs when none is named: [`DEFAULT`].
     ///
     /// # Errors
     /// None; a test runs it.
     pub fn bundled() -> Result<Self, BadInput> {
-        Self::of(Document::new(Path::new("three-switches.toml"), BUNDLED))
+        Self::find(Path::new(DEFAULT))
+    }
+
+    /// Reads a scenario file, or takes the one that is bundled under this name.
+    ///
+    /// # Errors
+    /// [`BadInput`] naming file, line and key.
+    pub fn find(name: &Path) -> Result<Self, BadInput> {
+        match library::text(name) {
+            Some(text) if !name.exists() => Self::of(Document::new(&name.with_extension("toml"), text)),
+            _ => Self::read(name),
+        }
     }
 
     /// Reads a scenario file.
@@ -93,13 +107,26 @@ impl Scenario {
         self.file.seed
     }
 
+    /// Whether any switch has a loop detector.
+    pub fn has_detectors(&self) -> bool {
+        self.file.switch.iter().any(|switch| switch.detector.is_some())
+    }
+
     /// Runs it; equal seeds give equal runs.
     ///
     /// # Errors
     /// [`BadInput`] naming file and line: a name that nothing has, a jack with two plugs.
     pub fn run(&self, seed: u64) -> Result<Outcome, BadInput> {
-        let wiring = Wiring::new(&self.document, &self.file, &self.configs)?;
+        self.run_with(None, seed)
+    }
+
+    /// Runs it with other loop detectors where it has some.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_with(&self, detectors: Option<Mode>, seed: u64) -> Result<Outcome, BadInput> {
         let mut random = fastrand::Rng::with_seed(seed);
+        let wiring = Wiring::new(&self.document, &self.file, &self.configs, detectors, &mut random)?;
         let mut steps = Vec::new();
         for event in &self.file.event {
             steps.extend(self.steps(&wiring, event, &mut random)?);
@@ -140,7 +167,18 @@ impl Scenario {
         if let Some(Show::Stations) = event.show {
             once.push(Step::ShowStations);
         }
+        if let Some(flood) = &event.flood {
+            once.push(self.flood(wiring, event.at, flood)?);
+        }
         let mut steps: Vec<_> = once.into_iter().map(|step| (event.at, step)).collect();
+        if let Some(Flap { cable, every, count }) = &event.flap {
+            let cable = wiring.cable(document, cable)?;
+            let turns = (0..2 * *count).map(|turn| {
+                let step = if turn % 2 == 0 { Step::Plug { cable } } else { Step::Unplug { cable } };
+                (event.at + *every * turn, step)
+            });
+            steps.extend(turns);
+        }
         for (step, Repeat { count, every, jitter }) in self.repeated(wiring, event)? {
             let late = |_| jitter.mul_f64(random.f64());
             let times = (0..count).map(|n| event.at + every * n).zip((0..count).map(late));
@@ -149,9 +187,20 @@ impl Scenario {
         if steps.is_empty() {
             return Err(document
                 .fault(span, "nothing happens in this event")
-                .help("give it one of: note, ping, send, announce, move, plug, unplug, show"));
+                .help("give it one of: note, ping, send, flood, announce, move, plug, unplug, flap, show"));
         }
         Ok(steps)
+    }
+
+    /// The same broadcast over and over, from `at` on.
+    fn flood(&self, wiring: &Wiring, at: Duration, flood: &Flood) -> Result<Step, BadInput> {
+        let from = wiring.host(&self.document, &flood.from)?;
+        let rate = *flood.rate.get_ref();
+        if rate == 0 {
+            return Err(self.document.fault(flood.rate.span(), "a flood of no frames"));
+        }
+        let gap = Duration::from_secs(1) / rate;
+        Ok(Step::Flood { from, to: BROADCAST, len: SHORTEST, gap, until: at + flood.time })
     }
 
     /// The frames of an event, which may be many.
@@ -179,6 +228,9 @@ impl Scenario {
         Ok(repeated)
     }
 }
+
+/// A frame of the least length, without FCS.
+const SHORTEST: usize = 60;
 
 /// Takes the `[config.NAME]` tables out of a scenario: each is a switch file.
 fn take_configs(

@@ -23,9 +23,9 @@ use crate::seconds;
 
 pub use cable::Counters as CableCounters;
 pub use host::Pings;
-pub use journey::{Entry, Happening, Hop, Journey};
+pub use journey::{Entry, Happening, Hop, Journey, Report as AlarmReport};
 
-pub(crate) use cable::{Cable, End, Quality};
+pub(crate) use cable::{Cable, End, Order, Quality};
 pub(crate) use frames::BROADCAST;
 pub(crate) use host::Host;
 
@@ -40,8 +40,15 @@ pub(crate) struct Sim {
     cables: Vec<Cable>,
     journeys: journey::Journeys,
     random: fastrand::Rng,
-    /// Frames that may still be handed to a switch or host: what ends a run that would not.
+    /// Frames that may be handed to a switch or host: what ends a run that would not.
     budget: u64,
+    /// Frames that were, and those that were handed to a host.
+    frames: u64,
+    host_frames: u64,
+    /// Probes that switches sent.
+    probes: u64,
+    /// When a cable was plugged in last.
+    plugged_at: Option<Duration>,
 }
 
 /// A switch under its name.
@@ -69,6 +76,16 @@ enum What {
     Step(Step),
     Arrive(Arrival),
     Timeout(usize),
+    Flood(Flood),
+}
+
+/// A host that sends the same frame over and over.
+struct Flood {
+    host: usize,
+    frame: Rc<[u8]>,
+    journey: usize,
+    gap: Duration,
+    until: Duration,
 }
 
 /// A frame at the end of its cable.
@@ -80,12 +97,16 @@ struct Arrival {
     journey: usize,
 }
 
+/// No journey: what is too many to be told, such as probes.
+const UNTOLD: usize = usize::MAX;
+
 /// What a scenario makes happen. Numbers are positions in the lists of the [`Sim`].
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Note(String),
     Ping { from: usize, to: usize },
     Send { from: usize, to: Mac, len: usize },
+    Flood { from: usize, to: Mac, len: usize, gap: Duration, until: Duration },
     Announce { host: usize },
     Move { host: usize, switch: usize, port: PortId },
     Plug { cable: usize },
@@ -110,6 +131,12 @@ pub struct Outcome {
     /// The cables, and what they carried.
     #[serde(serialize_with = "as_map")]
     pub cables: Vec<(String, CableCounters)>,
+    /// Frames that arrived anywhere, probes included.
+    pub frames: u64,
+    /// Those that arrived at hosts, for them or not.
+    pub host_frames: u64,
+    /// Probes that loop detectors sent.
+    pub probes: u64,
     /// Whether the run was cut off because it moved more frames than allowed.
     pub cut_off: bool,
 }
@@ -132,6 +159,10 @@ impl Sim {
             journeys: journey::Journeys::default(),
             random: fastrand::Rng::with_seed(seed),
             budget,
+            frames: 0,
+            host_frames: 0,
+            probes: 0,
+            plugged_at: None,
         }
     }
 
@@ -142,7 +173,9 @@ impl Sim {
     /// Runs to the time `until`, or to the end of the frame budget.
     pub(crate) fn run(mut self, until: Duration) -> Outcome {
         for switch in 0..self.switches.len() {
-            self.unplug_empty_jacks(switch);
+            self.set_first_links(switch);
+        }
+        for switch in 0..self.switches.len() {
             self.settle(switch);
         }
         let mut cut_off = false;
@@ -155,17 +188,16 @@ impl Sim {
             match event.what {
                 What::Step(step) => self.step(step),
                 What::Timeout(switch) => self.timeout(switch),
-                What::Arrive(arrival) => match self.budget.checked_sub(1) {
-                    Some(left) => {
-                        self.budget = left;
-                        self.arrive(&arrival);
-                    }
-                    None => {
-                        self.queue.push(Reverse(Event { what: What::Arrive(arrival), ..event }));
-                        cut_off = true;
-                        break;
-                    }
-                },
+                What::Flood(flood) => self.flood(flood),
+                What::Arrive(arrival) if self.frames < self.budget => {
+                    self.frames += 1;
+                    self.arrive(&arrival);
+                }
+                What::Arrive(arrival) => {
+                    self.queue.push(Reverse(Event { what: What::Arrive(arrival), ..event }));
+                    cut_off = true;
+                    break;
+                }
             }
         }
         self.now = if cut_off { self.now } else { until };
@@ -190,6 +222,9 @@ impl Sim {
         Outcome {
             ended_at: self.now,
             cut_off,
+            frames: self.frames,
+            host_frames: self.host_frames,
+            probes: self.probes,
             timeline: self.journeys.finish(),
             switches,
             hosts: self.hosts.into_iter().map(|host| (host.name, host.pings)).collect(),
@@ -208,6 +243,11 @@ impl Sim {
             Step::Send { from, to, len } => {
                 let frame = self.hosts.get(from).map(|host| host.raw(to, len));
                 self.host_sends(from, frame);
+            }
+            Step::Flood { from, to, len, gap, until } => {
+                let Some(frame) = self.hosts.get(from).map(|host| host.raw(to, len)) else { return };
+                let journey = self.start(from, &frame, 0);
+                self.flood(Flood { host: from, frame: frame.into(), journey, gap, until });
             }
             Step::Announce { host } => {
                 let frame = self.hosts.get(host).map(Host::announce);
@@ -229,16 +269,34 @@ impl Sim {
     }
 
     fn host_sends(&mut self, host: usize, frame: Option<Vec<u8>>) {
-        let (Some(sender), Some(frame)) = (self.hosts.get(host), frame) else { return };
-        let journey = self.journeys.start(self.now, &sender.name, &frame, |mac| host_name(&self.hosts, mac));
-        self.transmit(End::Host(host), frame.into(), journey);
+        let Some(frame) = frame else { return };
+        let journey = self.start(host, &frame, 1);
+        self.transmit(End::Host(host), frame.into(), journey, Order::InTurn);
+    }
+
+    /// Begins to tell of a frame that `host` sends so often.
+    fn start(&mut self, host: usize, frame: &[u8], frames: u64) -> usize {
+        let Some(sender) = self.hosts.get(host) else { return UNTOLD };
+        self.journeys.start(self.now, &sender.name, frame, frames, |mac| host_name(&self.hosts, mac))
+    }
+
+    /// Sends the next frame of a flood, and plans the one after it.
+    fn flood(&mut self, flood: Flood) {
+        if self.now >= flood.until {
+            return;
+        }
+        if let Some(journey) = self.journeys.of(flood.journey) {
+            journey.frames += 1;
+        }
+        self.transmit(End::Host(flood.host), flood.frame.clone(), flood.journey, Order::InTurn);
+        self.push(self.now + flood.gap, What::Flood(flood));
     }
 
     /// Puts a frame on the cable at `from`, if there is one.
-    fn transmit(&mut self, from: End, frame: Rc<[u8]>, journey: usize) {
+    fn transmit(&mut self, from: End, frame: Rc<[u8]>, journey: usize, order: Order) {
         let arrival = self.cables.iter_mut().enumerate().find_map(|(number, cable)| {
             let end = cable.ends.iter().position(|end| *end == from).filter(|_| cable.plugged)?;
-            let at = cable.send(self.now, end, frame.len(), self.random.f64());
+            let at = cable.send(self.now, end, frame.len(), order, self.random.f64());
             Some(at.map(|at| (at, Arrival { cable: number, end: 1 - end, frame: frame.clone(), journey })))
         });
         match (arrival, self.journeys.of(journey)) {
@@ -274,23 +332,26 @@ impl Sim {
             let same = copies.last().map(|(_, last)| last).filter(|last| ***last == *frame);
             copies.push((port, same.cloned().unwrap_or_else(|| frame.into())));
         });
-        let handling = node.device.explain(self.now, frame, &decision);
-        let hop = Hop {
-            at: self.now,
-            switch: node.name.clone(),
-            port: node.device.name(port).to_owned(),
-            handling,
-        };
         if let Some(journey) = self.journeys.of(journey) {
-            journey.met(hop);
+            journey.met(|| Hop {
+                at: self.now,
+                switch: node.name.clone(),
+                port: node.device.name(port).to_owned(),
+                handling: node.device.explain(self.now, frame, &decision),
+            });
         }
+        let order = match node.device.overtakes(frame, &decision) {
+            true => Order::Overtaking,
+            false => Order::InTurn,
+        };
         for (port, copy) in copies {
-            self.transmit(End::Switch(switch, port), copy, journey);
+            self.transmit(End::Switch(switch, port), copy, journey, order);
         }
         self.settle(switch);
     }
 
     fn host_receives(&mut self, host: usize, frame: &[u8], journey: usize) {
+        self.host_frames += 1;
         let Some(receiver) = self.hosts.get_mut(host) else { return };
         let heard = receiver.hear(frame);
         if let Some(journey) = self.journeys.of(journey).filter(|_| heard.accepted) {
@@ -320,8 +381,24 @@ impl Sim {
         self.settle(switch);
     }
 
-    /// After every input to a switch: sets its alarm.
+    /// After every input to a switch: sends its probes, tells what its loop detector says, and sees
+    /// to it that it is woken.
     fn settle(&mut self, switch: usize) {
+        let Some(node) = self.switches.get_mut(switch) else { return };
+        while let Some(alarm) = node.device.poll_alarm() {
+            let after_plug = self.plugged_at.filter(|_| alarm.is_loop()).map(|at| self.now - at);
+            let report = AlarmReport { switch: node.name.clone(), alarm, after_plug };
+            self.journeys.record(self.now, Happening::Alarm(report));
+        }
+        let order = if node.device.own_probes_overtake() { Order::Always } else { Order::InTurn };
+        let mut probes: Vec<(PortId, Rc<[u8]>)> = Vec::new();
+        while let Some((port, probe)) = node.device.poll_transmit() {
+            probes.push((port, probe.into()));
+        }
+        self.probes += probes.len() as u64;
+        for (port, probe) in probes {
+            self.transmit(End::Switch(switch, port), probe, UNTOLD, order);
+        }
         let Some(node) = self.switches.get_mut(switch) else { return };
         let next = node.device.next_timeout();
         if let Some(at) = next.filter(|at| node.armed.is_none_or(|armed| *at < armed)) {
@@ -348,6 +425,7 @@ impl Sim {
         cable.plugged = plugged;
         let ends = cable.ends;
         let what = if plugged { Happening::Plugged } else { Happening::Unplugged };
+        self.plugged_at = if plugged { Some(self.now) } else { self.plugged_at };
         self.journeys.record(self.now, what(cable.name.clone()));
         self.set_links(ends, plugged);
     }
@@ -364,13 +442,13 @@ impl Sim {
         }
     }
 
-    fn unplug_empty_jacks(&mut self, switch: usize) {
+    /// Tells a switch which of its jacks have a plug.
+    fn set_first_links(&mut self, switch: usize) {
         let Some(node) = self.switches.get_mut(switch) else { return };
         for port in node.device.ports() {
             let jack = End::Switch(switch, port);
-            if !self.cables.iter().any(|cable| cable.plugged && cable.ends.contains(&jack)) {
-                node.device.set_link(self.now, port, false);
-            }
+            let plugged = self.cables.iter().any(|cable| cable.plugged && cable.ends.contains(&jack));
+            node.device.set_link(self.now, port, plugged);
         }
     }
 

@@ -5,16 +5,23 @@ use core::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
+use crate::detector::Alarm;
 use crate::device::{Fate, Handling, Learning};
 use crate::report::{self, Station};
-use crate::scenario::Scenario;
-use crate::sim::{Entry, Happening, Hop, Journey, Outcome};
+use crate::scenario::{Comparison, Scenario};
+use crate::sim::{AlarmReport, Entry, Happening, Hop, Journey, Outcome};
 
 /// Writes the run; colours are escape sequences, to be stripped where they are not wanted.
 ///
 /// # Errors
 /// What the writer says.
-pub fn print(out: &mut impl Write, scenario: &Scenario, seed: u64, run: &Outcome) -> fmt::Result {
+pub fn print(
+    out: &mut impl Write,
+    scenario: &Scenario,
+    seed: u64,
+    run: &Outcome,
+    comparison: &[Comparison],
+) -> fmt::Result {
     writeln!(out, "{BOLD}{}{BOLD:#}  {DIM}(seed {seed}){DIM:#}\n", scenario.title())?;
     writeln!(out, "{}", scenario.picture())?;
     writeln!(out, "{DIM}  + station learned   ~ station moved   → known   ⇒ flooded   ✗ stopped{DIM:#}")?;
@@ -23,6 +30,13 @@ pub fn print(out: &mut impl Write, scenario: &Scenario, seed: u64, run: &Outcome
     }
     let end = if run.cut_off { "cut off: too many frames, raise `frames` to see more" } else { "end" };
     writeln!(out, "{DIM}{}{DIM:#}  {end}\n", clock(run.ended_at))?;
+    if !comparison.is_empty() {
+        writeln!(
+            out,
+            "{BOLD}The same with other loop detectors{BOLD:#}\n\n{}",
+            report::comparison(comparison)
+        )?;
+    }
     for (name, report) in &run.switches {
         writeln!(out, "{BOLD}{name}{BOLD:#}, {}: {}", report.model, report.text())?;
     }
@@ -40,6 +54,7 @@ fn print_entry(out: &mut impl Write, Entry { at, what }: &Entry) -> fmt::Result 
     match what {
         Happening::Note(text) => writeln!(out, "\n{DIM}{at}{DIM:#}  {BOLD}{text}{BOLD:#}"),
         Happening::Frame(journey) => print_journey(out, &at, journey),
+        Happening::Alarm(report) => print_alarm(out, &at, report),
         Happening::Plugged(cable) => {
             writeln!(out, "{DIM}{at}{DIM:#}  {CYAN}cable {cable} is plugged in{CYAN:#}")
         }
@@ -61,9 +76,62 @@ fn print_entry(out: &mut impl Write, Entry { at, what }: &Entry) -> fmt::Result 
     }
 }
 
+fn print_alarm(out: &mut impl Write, at: &str, report: &AlarmReport) -> fmt::Result {
+    let AlarmReport { switch, alarm, after_plug } = report;
+    let colour = match alarm {
+        Alarm::Looped { .. } | Alarm::LampOn { .. } | Alarm::Latched { .. } => RED,
+        Alarm::Cleared { .. } | Alarm::LampOff { .. } => GREEN,
+        Alarm::DuplicateMac { .. } => YELLOW,
+        Alarm::Suspected { .. } => DIM,
+    };
+    write!(out, "{DIM}{at}{DIM:#}  {colour}{switch}: {}{colour:#}", alarm_text(alarm))?;
+    if let Some(after) = after_plug {
+        write!(out, "  {DIM}({} after the cable){DIM:#}", report::time(*after))?;
+    }
+    writeln!(out)
+}
+
+fn alarm_text(alarm: &Alarm) -> String {
+    let vlan = |vlan: &Option<u16>| vlan.map(|vlan| format!(" in VLAN {vlan}")).unwrap_or_default();
+    match alarm {
+        Alarm::Looped { kind, tx, rx, tx_vlan, rx_vlan, blocked } => {
+            let kind = match *kind {
+                "self_loop" => "a loop behind one port",
+                "inter_vlan" => "a loop between VLANs",
+                _ => "a loop",
+            };
+            let way = match tx == rx {
+                true => format!("out and in at {tx}{}", vlan(tx_vlan)),
+                false => format!("out at {tx}{}, in at {rx}{}", vlan(tx_vlan), vlan(rx_vlan)),
+            };
+            let end = match blocked {
+                Some(port) => format!("port {port} is blocked"),
+                None => "nothing is blocked".to_owned(),
+            };
+            format!("{kind}, {way}: {end}")
+        }
+        Alarm::LampOn { port } => format!("the loop lamp of port {port} is on"),
+        Alarm::LampOff { port } => format!("the loop lamp of port {port} is off"),
+        Alarm::Cleared { port, after } => {
+            format!("port {port} is released after {:.1} s", after.as_secs_f64())
+        }
+        Alarm::Latched { port, trips } => {
+            format!("port {port} stays blocked until an operator releases it: {trips} loops in an hour")
+        }
+        Alarm::Suspected { port, why } => format!("port {port} is probed faster: {why}"),
+        Alarm::DuplicateMac { port } => {
+            format!("a switch behind port {port} has our address, which is no loop")
+        }
+    }
+}
+
 fn print_journey(out: &mut impl Write, at: &str, journey: &Journey) -> fmt::Result {
-    let Journey { from, to, what, hops, more_hops, heard_by, lost, in_flight } = journey;
+    let Journey { from, to, what, frames, hops, more_hops, heard_by, lost, in_flight } = journey;
     let route = format!("{from} → {to}");
+    let what = match frames {
+        1 => what.clone(),
+        frames => format!("{} x {what}", report::grouped(*frames)),
+    };
     write!(out, "{DIM}{at}{DIM:#}  {route:<18} {what:<24} ")?;
     match heard_by.as_slice() {
         [] => write!(out, "{RED}heard by nobody{RED:#}")?,

@@ -281,8 +281,10 @@ impl<G: Guard> Stages<G> {
     /// Closes and opens ports as the loop detector wants it.
     pub(crate) fn follow_guard<S: Store>(&mut self, fdb: &mut Fdb<S>, now: Duration) {
         let blocked = self.guard.blocked();
-        for port in blocked.difference(self.blocked) {
-            fdb.flush(now, FlushScope::port(port));
+        if blocked != self.blocked {
+            // What was learned while frames went round is wrong, and where a port opens stations may
+            // be that were elsewhere: a topology change (IEEE 802.1Q-2018, 13.29).
+            fdb.flush(now, FlushScope::ALL);
         }
         self.blocked = blocked;
         self.open = self.up.difference(blocked);

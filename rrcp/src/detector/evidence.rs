@@ -106,14 +106,19 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
             _ => {}
         }
         self.counters.foreign += 1;
-        match strict.filter(|_| authentic) {
+        let fresh = match strict.filter(|_| authentic) {
             Some(probe) => self.hear(port, vlan, &probe),
-            None => self.neighbours.hear_plain(self.now, src, port),
-        }
-        if self.neighbours.may_flood(self.now, src) {
+            None => {
+                self.neighbours.hear_plain(self.now, src, port);
+                false
+            }
+        };
+        if self.neighbours.may_flood(self.now, src, fresh) {
             return Disposition::ForeignProbe;
         }
-        self.suspect(port, Hint::Storm);
+        if !fresh {
+            self.suspect(port, Hint::Storm);
+        }
         Disposition::Forward
     }
 
@@ -130,14 +135,17 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         }
     }
 
-    fn hear(&mut self, port: PortId, vlan: Option<VlanId>, probe: &StrictProbe) {
+    /// Another strict detector's probe came in; returns whether for the first time.
+    fn hear(&mut self, port: PortId, vlan: Option<VlanId>, probe: &StrictProbe) -> bool {
         let forwards =
             self.ports.get(port.index()).is_some_and(|state| !state.is_blocked() && !state.held_by_stp);
-        match self.neighbours.hear(self.now, probe, port, vlan, forwards) {
+        let heard = self.neighbours.hear(self.now, probe, port, vlan, forwards);
+        match heard {
             Heard::New if probe.stake == Stake::Presses => self.give_time(port),
             Heard::Twice => self.suspect(port, Hint::DuplicateProbe),
             Heard::New | Heard::Again => {}
         }
+        heard == Heard::New
     }
 
     /// Another detector behind `port` is about to block: cases of loops through that port, which it
@@ -157,6 +165,10 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         self.counters.own += 1;
         if !self.own_returns.take(self.now, STORM_OF_OWN) {
             self.suspect(rx, Hint::Storm);
+            // However old: a port where so many come in is not silent, though fresh ones get lost.
+            if let Some(state) = self.ports.get_mut(rx.index()).filter(|state| state.is_blocked()) {
+                state.note_return();
+            }
         }
         let found = Loop { tx: probe.port, rx, tx_vlan: probe.vlan, rx_vlan };
         let (Some(from), Some(to)) = (self.ports.get(found.tx.index()), self.ports.get(found.rx.index()))

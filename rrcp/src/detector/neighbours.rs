@@ -11,9 +11,10 @@ use super::schedule::at_or_after;
 
 /// Senders that are remembered; the one heard least recently makes room.
 const CAPACITY: usize = 32;
-/// Probes of one sender, and of all, that are flooded ahead of the storm guard in a second. A sound
-/// detector's stay below (but in a storm if it probes many VLANs); what goes round, or is made up to
-/// pass the guard, does not.
+/// Probes of one sender, and of all, that are flooded ahead of the storm guard in a second: what goes
+/// round, or is made up to pass the guard, is more. A sound detector's fresh ones, as many as its VLANs
+/// and rounds, pass beyond the first bound: they must never look like a storm, or detectors would drive
+/// each other on.
 const FLOODED_OF_ONE: u16 = 64;
 const FLOODED_OF_ALL: u16 = 512;
 
@@ -81,9 +82,9 @@ impl Neighbours {
     }
 
     /// Whether a probe of `mac`, just heard, may be flooded ahead of the storm guard.
-    pub(super) fn may_flood(&mut self, now: Duration, mac: MacAddr6) -> bool {
+    pub(super) fn may_flood(&mut self, now: Duration, mac: MacAddr6, fresh: bool) -> bool {
         let entry = self.entries.iter_mut().flatten().find(|entry| entry.seen.mac == mac);
-        entry.is_some_and(|entry| entry.flooded.take(now, FLOODED_OF_ONE))
+        entry.is_some_and(|entry| entry.flooded.take(now, FLOODED_OF_ONE) || fresh)
             && self.flooded.take(now, FLOODED_OF_ALL)
     }
 

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use vlan_table::VlanId;
 
-use crate::document::{count, duration, some_vlan};
+use crate::detector::Mode;
+use crate::document::{count, duration, some_vlan, vlans};
 
 /// The file, without its `[config.*]` tables.
 #[derive(Debug, Deserialize)]
@@ -41,6 +42,23 @@ pub(super) struct Switch {
     pub(super) name: Spanned<String>,
     /// A `[config.NAME]` of this file, or the path of a switch file.
     pub(super) config: Option<Spanned<String>>,
+    pub(super) detector: Option<Spanned<Detector>>,
+}
+
+/// A loop detector.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Detector {
+    #[serde(default)]
+    pub(super) mode: Mode,
+    /// The address of the switch; made up if left out.
+    pub(super) mac: Option<Spanned<String>>,
+    /// Ports that are blocked only if nothing else breaks the loop.
+    #[serde(default)]
+    pub(super) uplinks: Vec<Spanned<String>>,
+    /// VLANs to probe in, where ports are members; probes have no tag if there are none.
+    #[serde(default, deserialize_with = "vlans")]
+    pub(super) vlans: Vec<VlanId>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,11 +104,13 @@ pub(super) struct Event {
     pub(super) note: Option<String>,
     pub(super) ping: Option<Ping>,
     pub(super) send: Option<Send>,
+    pub(super) flood: Option<Flood>,
     pub(super) announce: Option<Spanned<String>>,
     #[serde(rename = "move")]
     pub(super) relocate: Option<Move>,
     pub(super) plug: Option<Spanned<String>>,
     pub(super) unplug: Option<Spanned<String>>,
+    pub(super) flap: Option<Flap>,
     pub(super) show: Option<Show>,
 }
 
@@ -125,6 +145,30 @@ pub(super) struct Send {
     pub(super) every: Duration,
     #[serde(default, deserialize_with = "duration")]
     pub(super) jitter: Duration,
+}
+
+/// The same broadcast over and over.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Flood {
+    pub(super) from: Spanned<String>,
+    /// Frames per second; 148 810 of the shortest fill 100 Mbit/s.
+    pub(super) rate: Spanned<u32>,
+    #[serde(rename = "for", deserialize_with = "duration")]
+    pub(super) time: Duration,
+}
+
+/// A cable that is plugged in and pulled in turn.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Flap {
+    pub(super) cable: Spanned<String>,
+    /// How long it stays as it is.
+    #[serde(deserialize_with = "duration")]
+    pub(super) every: Duration,
+    /// How often it is plugged in, and pulled again.
+    #[serde(deserialize_with = "count")]
+    pub(super) count: u32,
 }
 
 /// How often, and when.

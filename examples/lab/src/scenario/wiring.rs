@@ -9,6 +9,8 @@ use vlan_table::PortId;
 
 use super::schema::{self, File};
 use crate::config::SwitchFile;
+use crate::detector::{self, Mode};
+use crate::device::Device;
 use crate::document::Document;
 use crate::error::BadInput;
 use crate::mac::{self, Mac};
@@ -22,14 +24,22 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
+    /// `detectors` is what the switches that have a loop detector get instead.
     pub(super) fn new(
         document: &Document,
         file: &File,
         configs: &BTreeMap<String, SwitchFile>,
+        detectors: Option<Mode>,
+        random: &mut fastrand::Rng,
     ) -> Result<Self, BadInput> {
         let mut wiring = Self { switches: Vec::new(), hosts: Vec::new(), cables: Vec::new() };
-        for switch in &file.switch {
-            let node = wiring.new_switch(document, switch, configs)?;
+        for (number, switch) in (1..).zip(&file.switch) {
+            let mut node = wiring.new_switch(document, switch, configs)?;
+            if let Some(detector) = &switch.detector {
+                let setup = new_detector(document, detector, &node.device, number, random.u64(..))?;
+                let mode = detectors.unwrap_or(setup.mode);
+                node.device.set_detector(detector::Setup { mode, ..setup }.build());
+            }
             wiring.switches.push(node);
         }
         for cable in &file.cable {
@@ -141,13 +151,7 @@ impl Wiring {
         let jack = self.free_jack(document, &host.port)?;
         let mac = match &host.mac {
             None => [2, 0, 0, 0, 0, number],
-            Some(text) => mac::parse(text.get_ref())
-                .filter(|mac| mac.first().is_some_and(|b| b & 1 == 0))
-                .ok_or_else(|| {
-                    document
-                        .fault(text.span(), format_args!("`{}` is no host's address", text.get_ref()))
-                        .help("write it as 02:00:00:00:00:01; the first byte must be even")
-                })?,
+            Some(text) => individual(document, text)?,
         };
         let ip = host.ip.unwrap_or(Ipv4Addr::new(10, 0, 0, number));
         let end = End::Host(self.hosts.len());
@@ -167,6 +171,50 @@ impl Wiring {
             }
         }
     }
+}
+
+/// A loop detector for `device`.
+fn new_detector(
+    document: &Document,
+    detector: &Spanned<schema::Detector>,
+    device: &Device,
+    number: u8,
+    nonce: u64,
+) -> Result<detector::Setup, BadInput> {
+    let schema::Detector { mode, mac, uplinks, vlans } = detector.get_ref();
+    if vlans.len() > detector::Setup::MOST_VLANS {
+        let what = format!("{} VLANs are too many to probe", vlans.len());
+        let help = format!("a detector probes in {} at most", detector::Setup::MOST_VLANS);
+        return Err(document.fault(detector.span(), what).help(help));
+    }
+    let port = |name: &Spanned<String>| {
+        device.port(name.get_ref()).ok_or_else(|| {
+            let known: Vec<_> = device.names().collect();
+            document
+                .fault(name.span(), format_args!("the switch has no port `{}`", name.get_ref()))
+                .help(format_args!("its ports are: {}", known.join(", ")))
+        })
+    };
+    Ok(detector::Setup {
+        mode: *mode,
+        mac: match mac {
+            None => [2, 0, 0, 0, 1, number],
+            Some(text) => individual(document, text)?,
+        },
+        nonce,
+        uplinks: uplinks.iter().map(port).collect::<Result<_, _>>()?,
+        vlans: vlans.iter().map(|vlan| (*vlan, device.members(*vlan))).collect(),
+    })
+}
+
+/// The address of one station.
+fn individual(document: &Document, text: &Spanned<String>) -> Result<Mac, BadInput> {
+    let mac = mac::parse(text.get_ref()).filter(|mac| mac.first().is_some_and(|first| first & 1 == 0));
+    mac.ok_or_else(|| {
+        document
+            .fault(text.span(), format_args!("`{}` is no host's address", text.get_ref()))
+            .help("write it as 02:00:00:00:00:01; the first byte must be even")
+    })
 }
 
 fn find<'a, I: Iterator<Item = &'a str>>(

@@ -91,8 +91,8 @@ impl Host {
             return heard;
         }
         heard.accepted = to == self.mac || to.first().is_some_and(|first| first & 1 == 1);
-        if !heard.accepted {
-            return heard;
+        if !heard.accepted || frames::source(frame) == self.mac {
+            return heard; // for others, or its own, come back
         }
         match (&packet.net, &packet.transport) {
             (Some(NetSlice::Arp(arp)), _) => {

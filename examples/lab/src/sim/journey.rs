@@ -1,10 +1,12 @@
 //! What happened, told frame by frame: from the host that sent it to all who heard it.
 
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use serde::Serialize;
 
 use super::frames::{self, BROADCAST};
+use crate::detector::Alarm;
 use crate::device::Handling;
 use crate::mac::{self, Mac};
 use crate::report::Station;
@@ -29,6 +31,8 @@ pub enum Happening {
     Note(String),
     /// A host, or a switch of its own accord, sent a frame.
     Frame(Journey),
+    /// A loop detector has something to say.
+    Alarm(Report),
     /// A cable was plugged in.
     Plugged(String),
     /// A cable was pulled.
@@ -41,6 +45,19 @@ pub enum Happening {
     Stations(Vec<(String, Vec<Station>)>),
 }
 
+/// What the loop detector of a switch says.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The switch.
+    pub switch: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub alarm: Alarm,
+    /// Since a cable was plugged in last, in seconds, if it is about a loop.
+    #[serde(serialize_with = "seconds::some", skip_serializing_if = "Option::is_none")]
+    pub after_plug: Option<Duration>,
+}
+
 /// The way of one frame and all its copies.
 #[derive(Debug, Serialize)]
 pub struct Journey {
@@ -50,6 +67,8 @@ pub struct Journey {
     pub to: String,
     /// What it says.
     pub what: String,
+    /// How many of it were sent, one after the other.
+    pub frames: u64,
     /// The switches that it met, in order of time.
     pub hops: Vec<Hop>,
     /// Switches that it met beyond those listed.
@@ -80,10 +99,17 @@ pub struct Hop {
 /// Hops that are listed of a frame; one that goes in circles has more.
 const LISTED_HOPS: usize = 12;
 
+/// Equal frames that follow each other faster than this are told as one: answers to a storm.
+const SAME: Duration = Duration::from_millis(1);
+/// Journeys among which an equal one is looked for.
+const RECENT: usize = 8;
+
 /// All that happened so far.
 #[derive(Debug, Default)]
 pub(super) struct Journeys {
     entries: Vec<Entry>,
+    /// The last frames that set out, and when.
+    recent: VecDeque<(usize, Duration)>,
 }
 
 impl Journeys {
@@ -91,32 +117,47 @@ impl Journeys {
         self.entries.push(Entry { at, what });
     }
 
-    /// A frame sets out; the number that its copies go by.
+    /// A frame sets out, so often; the number that its copies go by.
     pub(super) fn start(
         &mut self,
         at: Duration,
         from: &str,
         frame: &[u8],
+        frames: u64,
         names: impl Fn(Mac) -> Option<String>,
     ) -> usize {
         let to = match frames::destination(frame) {
             BROADCAST => "all".into(),
             mac => names(mac).unwrap_or_else(|| mac::text(mac)),
         };
-        self.record(
-            at,
-            Happening::Frame(Journey {
-                from: from.to_owned(),
-                to,
-                what: frames::describe(frame),
-                hops: Vec::new(),
-                more_hops: 0,
-                heard_by: Vec::new(),
-                lost: 0,
-                in_flight: 0,
-            }),
-        );
-        self.entries.len() - 1
+        let journey = Journey {
+            from: from.to_owned(),
+            to,
+            what: frames::describe(frame),
+            frames,
+            hops: Vec::new(),
+            more_hops: 0,
+            heard_by: Vec::new(),
+            lost: 0,
+            in_flight: 0,
+        };
+        for place in 0..self.recent.len() {
+            let Some((number, last)) = self.recent.get(place).copied() else { continue };
+            let same = self.of(number).filter(|old| at - last < SAME && old.says_the_same(&journey));
+            if let Some(old) = same {
+                old.frames += frames;
+                self.recent.remove(place);
+                self.recent.push_back((number, at));
+                return number;
+            }
+        }
+        self.record(at, Happening::Frame(journey));
+        let number = self.entries.len() - 1;
+        self.recent.push_back((number, at));
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+        number
     }
 
     pub(super) fn of(&mut self, number: usize) -> Option<&mut Journey> {
@@ -132,9 +173,14 @@ impl Journeys {
 }
 
 impl Journey {
-    pub(super) fn met(&mut self, hop: Hop) {
+    fn says_the_same(&self, other: &Self) -> bool {
+        (&self.from, &self.to, &self.what) == (&other.from, &other.to, &other.what)
+    }
+
+    /// Meets a switch; `hop` is asked for only if it will be listed.
+    pub(super) fn met(&mut self, hop: impl FnOnce() -> Hop) {
         if self.hops.len() < LISTED_HOPS {
-            self.hops.push(hop);
+            self.hops.push(hop());
         } else {
             self.more_hops += 1;
         }
