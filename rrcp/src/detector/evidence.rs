@@ -165,10 +165,6 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         self.counters.own += 1;
         if !self.own_returns.take(self.now, STORM_OF_OWN) {
             self.suspect(rx, Hint::Storm);
-            // However old: a port where so many come in is not silent, though fresh ones get lost.
-            if let Some(state) = self.ports.get_mut(rx.index()).filter(|state| state.is_blocked()) {
-                state.note_return();
-            }
         }
         let found = Loop { tx: probe.port, rx, tx_vlan: probe.vlan, rx_vlan };
         let (Some(from), Some(to)) = (self.ports.get(found.tx.index()), self.ports.get(found.rx.index()))
