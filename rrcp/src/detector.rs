@@ -56,7 +56,7 @@
 //!
 //! ## What is bounded
 //! Rounds per period; events (32) and neighbours (32, the one heard least recently makes room); probes
-//! of others that pass the storm guard: 64 a second of one sender, fresh ones beyond that, 512 of all.
+//! of others that pass the storm guard: 64 a second of one sender and VLAN, 512 of all.
 //!
 //! ## Limits
 //! A link aggregate is one [`PortId`], the caller's mapping. A block closes the port in all VLANs.

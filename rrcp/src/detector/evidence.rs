@@ -106,19 +106,14 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
             _ => {}
         }
         self.counters.foreign += 1;
-        let fresh = match strict.filter(|_| authentic) {
+        match strict.filter(|_| authentic) {
             Some(probe) => self.hear(port, vlan, &probe),
-            None => {
-                self.neighbours.hear_plain(self.now, src, port);
-                false
-            }
-        };
-        if self.neighbours.may_flood(self.now, src, fresh) {
+            None => self.neighbours.hear_plain(self.now, src, port),
+        }
+        if self.neighbours.may_flood(self.now, src) {
             return Disposition::ForeignProbe;
         }
-        if !fresh {
-            self.suspect(port, Hint::Storm);
-        }
+        self.suspect(port, Hint::Storm);
         Disposition::Forward
     }
 
@@ -135,17 +130,14 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         }
     }
 
-    /// Another strict detector's probe came in; returns whether for the first time.
-    fn hear(&mut self, port: PortId, vlan: Option<VlanId>, probe: &StrictProbe) -> bool {
+    fn hear(&mut self, port: PortId, vlan: Option<VlanId>, probe: &StrictProbe) {
         let forwards =
             self.ports.get(port.index()).is_some_and(|state| !state.is_blocked() && !state.held_by_stp);
-        let heard = self.neighbours.hear(self.now, probe, port, vlan, forwards);
-        match heard {
+        match self.neighbours.hear(self.now, probe, port, vlan, forwards) {
             Heard::New if probe.stake == Stake::Presses => self.give_time(port),
             Heard::Twice => self.suspect(port, Hint::DuplicateProbe),
             Heard::New | Heard::Again => {}
         }
-        heard == Heard::New
     }
 
     /// Another detector behind `port` is about to block: cases of loops through that port, which it

@@ -11,10 +11,9 @@ use super::schedule::at_or_after;
 
 /// Senders that are remembered; the one heard least recently makes room.
 const CAPACITY: usize = 32;
-/// Probes of one sender, and of all, that are flooded ahead of the storm guard in a second: what goes
-/// round, or is made up to pass the guard, is more. A sound detector's fresh ones, as many as its VLANs
-/// and rounds, pass beyond the first bound: they must never look like a storm, or detectors would drive
-/// each other on.
+/// Probes of one sender and VLAN, and of all, that are flooded ahead of the storm guard in a second. A
+/// sound detector's stay below, or detectors would drive each other on; what goes round, or is made up
+/// to pass the guard, does not.
 const FLOODED_OF_ONE: u16 = 64;
 const FLOODED_OF_ALL: u16 = 512;
 
@@ -53,6 +52,8 @@ struct Strict {
     port: PortId,
     /// VLANs in which it was heard, as a small Bloom filter: a false hit costs a round of probes.
     vlans: u64,
+    /// The most VLANs that a round of this sender was heard in.
+    most_vlans: u16,
     /// Whether [`Heard::Twice`] was said for the round.
     told: bool,
 }
@@ -82,9 +83,10 @@ impl Neighbours {
     }
 
     /// Whether a probe of `mac`, just heard, may be flooded ahead of the storm guard.
-    pub(super) fn may_flood(&mut self, now: Duration, mac: MacAddr6, fresh: bool) -> bool {
+    pub(super) fn may_flood(&mut self, now: Duration, mac: MacAddr6) -> bool {
         let entry = self.entries.iter_mut().flatten().find(|entry| entry.seen.mac == mac);
-        entry.is_some_and(|entry| entry.flooded.take(now, FLOODED_OF_ONE) || fresh)
+        let bound = |entry: &Entry| FLOODED_OF_ONE * entry.strict.map_or(1, |strict| strict.most_vlans);
+        entry.is_some_and(|entry| entry.flooded.take(now, bound(entry)))
             && self.flooded.take(now, FLOODED_OF_ALL)
     }
 
@@ -109,6 +111,7 @@ impl Neighbours {
             since: now,
             port,
             vlans: 0,
+            most_vlans: 1,
             told: false,
         };
         let Some(Entry { strict: Some(strict), .. }) = self.entry(now, port, probe.mac, Some(fresh)) else {
@@ -119,7 +122,7 @@ impl Neighbours {
             if at_or_after(strict.sequence, probe.sequence) {
                 return Heard::Again; // an old round that still goes round
             }
-            *strict = fresh;
+            *strict = Strict { most_vlans: strict.most_vlans, ..fresh };
         }
         strict.stake = strict.stake.max(probe.stake);
         if !forwards {
@@ -127,6 +130,7 @@ impl Neighbours {
         }
         if strict.vlans & vlan_bit == 0 {
             strict.vlans |= vlan_bit;
+            strict.most_vlans = strict.most_vlans.max(strict.vlans.count_ones() as u16);
             return Heard::New;
         }
         if core::mem::replace(&mut strict.told, true) { Heard::Again } else { Heard::Twice }
