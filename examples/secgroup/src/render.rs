@@ -1,7 +1,8 @@
 //! The filter of a reply as rules that Linux loads: nftables, or iptables with ipset.
 //!
-//! Both are given the same plan (`plan`), and what a rule matches is worked out once (`matches`). A rule that the kernel's language cannot say is left out, since rules only allow,
-//! and named in a comment.
+//! Both are given the same plan (`plan`), and what a rule matches is worked out once (`matches`). A
+//! rule that the kernel's language cannot say is left out, since rules only allow, and named in a
+//! comment.
 
 mod iptables;
 mod matches;
