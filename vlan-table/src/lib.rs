@@ -10,6 +10,7 @@ extern crate std;
 
 pub mod chip;
 pub mod dot1q;
+mod edit;
 mod error;
 mod ether_type;
 mod fid;
@@ -24,6 +25,7 @@ mod verdict;
 mod vid_set;
 mod vlan;
 
+pub use edit::TagEdit;
 pub use error::{FrameError, NoRoom, PortOutOfRange, VlanIdOutOfRange};
 pub use ether_type::EtherType;
 pub use fid::Fid;

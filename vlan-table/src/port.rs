@@ -126,6 +126,12 @@ impl<const WORDS: usize> PortMask<WORDS> {
         self.0.get(port.index() / 64).is_some_and(|word| word >> (port.index() % 64) & 1 == 1)
     }
 
+    /// 1 if `port` is in the set, else 0: for choosing by arithmetic where a branch would be mispredicted.
+    #[inline]
+    pub(crate) fn bit(&self, port: PortId) -> u32 {
+        self.0.get(port.index() / 64).map_or(0, |word| (word >> (port.index() % 64)) as u32 & 1)
+    }
+
     /// The number of ports in the set.
     pub fn len(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()

@@ -22,15 +22,38 @@ pub struct Classified<const WORDS: usize = 1> {
     pub(crate) tags: Tags,
 }
 
-/// Tags on the way from ingress to egress, each as TPID and TCI in one number; 0 is no tag.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// Tags on the way from ingress to egress.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Tags {
+    /// The outer tag that the ingress port recognised, TPID and TCI as one number; 0 is no tag.
+    pub(crate) received: u32,
     /// The VLAN, as a VID field would hold it.
     pub(crate) vid: u16,
-    /// The outer tag that the ingress port recognised.
-    pub(crate) received: u32,
-    /// The tag that the frame gets where it leaves tagged.
-    pub(crate) assigned: u32,
+    /// The VID of the tag that the frame gets where it leaves tagged.
+    pub(crate) assigned_vid: u16,
+    pub(crate) ingress: Ingress,
+}
+
+/// What a port makes of tags, as far as it matters where a frame leaves: few frames need it, so it is
+/// carried along and not worked out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(align(8))]
+pub(crate) struct Ingress {
+    /// Priority of the frames: three bits for each received priority, then those of untagged frames.
+    pub(crate) priorities: u32,
+    /// The TPID of tags that are recognised and assigned.
+    pub(crate) tpid: u16,
+}
+
+impl Tags {
+    /// The tag that the frame gets where it leaves tagged, TPID and TCI as one number.
+    #[inline]
+    pub(crate) const fn assigned(&self) -> u32 {
+        let Ingress { priorities, tpid } = self.ingress;
+        let column = if self.received == 0 { 8 } else { self.received >> 13 & 7 };
+        let priority = (priorities >> (3 * column) & 7) << 13;
+        (tpid as u32) << 16 | priority | self.received & 0x1000 | self.assigned_vid as u32
+    }
 }
 
 impl<const WORDS: usize> Classified<WORDS> {
@@ -59,7 +82,7 @@ impl<const WORDS: usize> Classified<WORDS> {
 
     /// The tag that the frame gets where it leaves tagged.
     pub const fn assigned(&self) -> Tag {
-        tag(self.tags.assigned)
+        tag(self.tags.assigned())
     }
 }
 

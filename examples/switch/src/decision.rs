@@ -1,7 +1,6 @@
 //! What a switch decides about a frame.
 
-use vlan_table::openvswitch::{self, TagEdit};
-use vlan_table::{FrameMut, NoRoom, PortId, PortMask, TagAction, frame};
+use vlan_table::{FrameMut, NoRoom, PortId, PortMask, Tag, TagEdit, frame, openvswitch};
 
 use crate::{Classified, Rules};
 
@@ -114,9 +113,9 @@ impl Copy {
     /// # Errors
     /// [`NoRoom`] if `out` is too short.
     pub fn write(&self, frame: &[u8], out: &mut [u8]) -> Result<usize, NoRoom> {
-        let popped = usize::from(self.edit.pop) * 4;
-        let pushed = || self.edit.push.iter().flatten();
-        let tags = pushed().count() * 4;
+        let popped = self.edit.popped() * Tag::LEN;
+        let pushed = self.edit.pushed();
+        let tags = pushed.clone().count() * Tag::LEN;
         let head = frame::HEADER_LEN - 2;
         let rest = frame.get(head + popped..).unwrap_or_default();
         let len = head + tags + rest.len();
@@ -128,7 +127,7 @@ impl Copy {
         };
         to.copy_from_slice(addresses);
         let (new, body) = body.split_at_mut(tags);
-        for (to, tag) in new.chunks_exact_mut(4).zip(pushed()) {
+        for (to, tag) in new.chunks_exact_mut(Tag::LEN).zip(pushed) {
             to.copy_from_slice(&tag.to_bytes());
         }
         let (to, filler) = body.split_at_mut(rest.len());
@@ -176,9 +175,9 @@ impl Iterator for Copies<'_> {
     fn next(&mut self) -> Option<Copy> {
         let (ports, edit) = match &mut self.source {
             Source::Table { rules, frame, left } => {
-                let (ports, action) = equal_copies(rules, frame, *left)?;
+                let (ports, edit) = equal_copies(rules, frame, *left)?;
                 *left = left.difference(ports);
-                (ports, action.into())
+                (ports, edit)
             }
             Source::OpenVSwitch(copies) => copies.next()?,
             Source::Nothing => return None,
@@ -193,17 +192,23 @@ fn equal_copies(
     rules: &Rules,
     frame: &vlan_table::Classified,
     ports: PortMask,
-) -> Option<(PortMask, TagAction)> {
-    let egress = |port: PortId| match rules {
-        Rules::Chip(table) => table.egress(frame, port),
-        Rules::Dot1q(bridge) => bridge.egress(frame, port),
-        Rules::OpenVSwitch(_) => TagAction::Keep,
-    };
+) -> Option<(PortMask, TagEdit)> {
     let first = ports.iter().next()?;
-    let action = egress(first);
+    let edit = edit(rules, frame, first);
     let others = ports.without(first);
-    if others.is_empty() {
-        return Some((ports, action));
+    Some((if others.is_empty() { ports } else { equal_ones(rules, frame, others, edit).with(first) }, edit))
+}
+
+#[inline(never)]
+fn equal_ones(rules: &Rules, frame: &vlan_table::Classified, ports: PortMask, wanted: TagEdit) -> PortMask {
+    ports.iter().filter(|port| edit(rules, frame, *port) == wanted).collect()
+}
+
+#[inline]
+fn edit(rules: &Rules, frame: &vlan_table::Classified, port: PortId) -> TagEdit {
+    match rules {
+        Rules::Chip(table) => table.edit(frame, port),
+        Rules::Dot1q(bridge) => bridge.edit(frame, port),
+        Rules::OpenVSwitch(_) => TagEdit::KEEP,
     }
-    Some((others.iter().filter(|port| egress(*port) == action).collect::<PortMask>().with(first), action))
 }

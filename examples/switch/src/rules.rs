@@ -74,6 +74,12 @@ pub(crate) trait RuleSet {
     const RESERVES_INDIVIDUALS: bool = false;
 
     fn classify(&self, port: PortId, header: &Header, frame: &[u8]) -> Result<Self::Admitted, DropReason>;
+
+    /// [`classify`](Self::classify) for most frames; `None` says nothing about the others.
+    #[inline(always)]
+    fn glance(&self, port: PortId, header: &Header, frame: &[u8]) -> Option<Self::Admitted> {
+        self.classify(port, header, frame).ok()
+    }
 }
 
 /// A frame that the rules let in, as the stages use it.
@@ -95,6 +101,11 @@ impl RuleSet for chip::Table {
 
 impl RuleSet for dot1q::Bridge {
     type Admitted = vlan_table::Classified;
+
+    #[inline(always)]
+    fn glance(&self, port: PortId, header: &Header, _: &[u8]) -> Option<Self::Admitted> {
+        self.glance(port, header)
+    }
 
     #[inline]
     fn classify(&self, port: PortId, header: &Header, _: &[u8]) -> Result<Self::Admitted, DropReason> {

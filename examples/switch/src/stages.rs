@@ -19,6 +19,23 @@ const BATCH: usize = 32;
 /// A database of up to so many stations is fast without being asked early.
 const FITS_INTO_CACHES: usize = 1 << 15;
 
+/// The key of no station.
+const NOBODY: Key = Key::from_bits48(Fid::SHARED, 0);
+
+/// What there is to do for a frame from one known station to another.
+#[derive(Clone, Copy, Debug)]
+struct Errand {
+    source: Key,
+    destination: Key,
+    /// Ports that it may leave by, if they are open.
+    reach: PortMask,
+}
+
+impl Errand {
+    /// The frame is not of this kind.
+    const NONE: Self = Self { source: NOBODY, destination: NOBODY, reach: PortMask::EMPTY };
+}
+
 /// The parts of a switch that are the same under all rules and over all stores.
 #[derive(Clone, Debug)]
 pub(crate) struct Stages<G> {
@@ -44,20 +61,16 @@ impl<G: Guard> Stages<G> {
         port: PortId,
         frame: &[u8],
     ) -> Decision {
-        if let Some((admitted, to)) = self.relay(rules, fdb, now, port, frame) {
-            self.counters.count_relayed(port, to, frame.len());
-            return Decision {
-                outcome: Outcome::Forwarded,
-                ports: PortMask::EMPTY.with(to),
-                learned: Some(Learned::Refreshed),
-                classified: Some(admitted.into()),
-            };
+        if let Some((admitted, errand)) = self.candidate(rules, port, frame)
+            && let Some(to) = self.relay(errand, fdb, now, port, frame.len())
+        {
+            return relayed(Some(admitted), to);
         }
         self.receive_slowly(rules, fdb, now, port, frame)
     }
 
-    /// Many frames, one after the other. Memory is asked for [`BATCH`] frames, and where the database
-    /// does not fit into the caches for their stations, before the first is looked at.
+    /// Many frames, one after the other. Memory is asked for [`BATCH`] frames before the first is looked
+    /// at.
     #[inline]
     pub(crate) fn receive_batch<R: RuleSet, S: Store>(
         &mut self,
@@ -70,39 +83,86 @@ impl<G: Guard> Stages<G> {
         for (first, frames) in (0..).step_by(BATCH).zip(frames.chunks(BATCH)) {
             touch_frames(frames);
             if fdb.len() > FITS_INTO_CACHES {
-                touch_stations(rules, fdb, frames);
+                self.receive_from_afar(rules, fdb, now, first, frames, &mut decided);
+                continue;
             }
             for (number, (port, frame)) in (first..).zip(frames) {
-                decided(number, &self.receive(rules, fdb, now, *port, frame));
+                match self.candidate(rules, *port, frame) {
+                    Some((admitted, errand)) => match self.relay(errand, fdb, now, *port, frame.len()) {
+                        // A call of its own: it can leave out what nobody asks of the decision.
+                        Some(to) => decided(number, &relayed(Some(admitted), to)),
+                        None => decided(number, &self.receive_slowly(rules, fdb, now, *port, frame)),
+                    },
+                    None => decided(number, &self.receive_slowly(rules, fdb, now, *port, frame)),
+                }
             }
         }
     }
 
-    /// Most frames: from one known station to another, which is elsewhere. `None`, with nothing done,
-    /// for all others.
-    #[inline(always)]
-    fn relay<R: RuleSet, S: Store>(
-        &self,
+    /// The same where the database does not fit into the caches: all frames are classified and memory is
+    /// asked for all stations, before the first station is looked for.
+    #[inline]
+    fn receive_from_afar<R: RuleSet, S: Store>(
+        &mut self,
         rules: &R,
         fdb: &mut Fdb<S>,
         now: Duration,
-        port: PortId,
-        frame: &[u8],
-    ) -> Option<(R::Admitted, PortId)> {
+        first: usize,
+        frames: &[(PortId, &[u8])],
+        decided: &mut impl FnMut(usize, &Decision),
+    ) {
+        let mut errands = [Errand::NONE; BATCH];
+        for ((port, frame), errand) in frames.iter().zip(&mut errands) {
+            *errand = self.candidate(rules, *port, frame).map_or(Errand::NONE, |(_, errand)| errand);
+        }
+        touch_stations(fdb, &errands);
+        for ((number, (port, frame)), errand) in (first..).zip(frames).zip(&errands) {
+            match self.relay(*errand, fdb, now, *port, frame.len()) {
+                Some(to) => {
+                    let admitted = self.candidate(rules, *port, frame).map(|(admitted, _)| admitted);
+                    decided(number, &relayed(admitted, to));
+                }
+                None => decided(number, &self.receive_slowly(rules, fdb, now, *port, frame)),
+            }
+        }
+    }
+
+    /// What may be most frames: from one known station to another. `None` for all others.
+    #[inline(always)]
+    fn candidate<R: RuleSet>(&self, rules: &R, port: PortId, frame: &[u8]) -> Option<(R::Admitted, Errand)> {
         let header = Header::read(frame).ok()?;
         // Probes are broadcast, so the loop detector misses nothing here.
         if header.is_group() || R::RESERVES_INDIVIDUALS || self.storm.sees_all() {
             return None;
         }
-        let admitted = rules.classify(port, &header, frame).ok()?;
-        if !admitted.learns() || !self.open.contains(port) {
-            return None;
-        }
+        let admitted = rules.glance(port, &header, frame)?;
         let source = Key::from_bits48(admitted.fid(), header.src_bits());
         let destination = Key::from_bits48(admitted.fid(), header.dst_bits());
-        let reachable = admitted.reachable().intersection(self.open);
+        let reach = admitted.reachable();
+        admitted.learns().then_some((admitted, Errand { source, destination, reach }))
+    }
+
+    /// Where a candidate goes. `None`, with nothing done, unless both stations are known and not behind
+    /// one port.
+    #[inline(always)]
+    fn relay<S: Store>(
+        &mut self,
+        Errand { source, destination, reach }: Errand,
+        fdb: &mut Fdb<S>,
+        now: Duration,
+        port: PortId,
+        len: usize,
+    ) -> Option<PortId> {
+        let reach = reach.intersection(self.open);
+        if reach.is_empty() || !self.open.contains(port) {
+            return None;
+        }
         let to = fdb.relay(now, source, port, destination)?;
-        reachable.contains(to).then_some((admitted, to))
+        if !reach.contains(to) {
+            return None;
+        }
+        self.counters.count_relayed(port, to, len);
+        Some(to)
     }
 
     #[inline(never)]
@@ -291,6 +351,17 @@ impl<G: Guard> Stages<G> {
     }
 }
 
+/// What was decided about a frame from one known station to another.
+#[inline(always)]
+fn relayed(admitted: Option<impl Admitted>, to: PortId) -> Decision {
+    Decision {
+        outcome: Outcome::Forwarded,
+        ports: PortMask::EMPTY.with(to),
+        learned: Some(Learned::Refreshed),
+        classified: admitted.map(Into::into),
+    }
+}
+
 /// Asks memory for the beginning of every frame: the waits overlap. The sum says nothing, but no load
 /// can be left out for it.
 #[inline]
@@ -300,20 +371,12 @@ fn touch_frames(frames: &[(PortId, &[u8])]) {
 
 /// Asks memory for the entries of all sources and destinations.
 #[inline(never)]
-fn touch_stations<R: RuleSet, S: Store>(rules: &R, fdb: &Fdb<S>, frames: &[(PortId, &[u8])]) {
-    let mut headers = [None; BATCH];
-    for (header, (_, frame)) in headers.iter_mut().zip(frames) {
-        *header = Header::read(frame).ok();
+fn touch_stations<S: Store>(fdb: &Fdb<S>, errands: &[Errand; BATCH]) {
+    let mut keys = [NOBODY; 2 * BATCH];
+    for (keys, errand) in keys.as_chunks_mut::<2>().0.iter_mut().zip(errands) {
+        *keys = [errand.source, errand.destination];
     }
-    let mut keys = [Key::from_bits48(Fid::SHARED, 0); 2 * BATCH];
-    let (pairs, _) = keys.as_chunks_mut::<2>();
-    for ((pair, header), (port, frame)) in pairs.iter_mut().zip(headers).zip(frames) {
-        let Some(header) = header else { continue };
-        if let Ok(admitted) = rules.classify(*port, &header, frame) {
-            *pair = [header.src_bits(), header.dst_bits()].map(|mac| Key::from_bits48(admitted.fid(), mac));
-        }
-    }
-    fdb.touch(keys.get(..2 * frames.len()).unwrap_or_default());
+    fdb.touch(&keys);
 }
 
 /// Why a frame to a known station stays.

@@ -3,8 +3,7 @@
 use core::time::Duration;
 
 use fdb::FlushScope;
-use vlan_table::openvswitch::TagEdit;
-use vlan_table::{NoRoom, PortId, PortMask, PortOutOfRange, ReservedAddresses};
+use vlan_table::{NoRoom, PortId, PortMask, PortOutOfRange, ReservedAddresses, TagAction};
 
 use crate::database::each_store;
 use crate::stages::Stages;
@@ -163,7 +162,7 @@ impl<G: Guard> Switch<G> {
                 continue;
             }
             let tag = vlan.and_then(|vlan| self.rules.tag_on(port, vlan));
-            let edit = TagEdit { pop: 0, push: [tag, None] };
+            let edit = tag.map_or(TagAction::Keep, TagAction::Push).into();
             let len =
                 Copy { ports: PortMask::EMPTY.with(port), edit, padding: None }.write(&probe, buffer)?;
             self.stages.counters.count_sent(port, len);

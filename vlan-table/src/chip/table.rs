@@ -1,8 +1,8 @@
 //! The compiled table: a frame is classified with three loads and one comparison.
 
 use super::{Config, ConfigError, PortConfig, TagOp, UnawareTags, UnknownVid};
-use crate::verdict::{Classified, DropReason, TagAction, Tags, tag};
-use crate::{EtherType, Fid, Header, PortId, PortMask};
+use crate::verdict::{Classified, DropReason, Ingress, TagAction, Tags, tag};
+use crate::{EtherType, Fid, Header, PortId, PortMask, TagEdit};
 
 /// Slots from 0 are the entries of the table.
 mod slot {
@@ -198,11 +198,7 @@ impl Table {
             reachable: PortMask::from_bits((members | ingress.leak).into()),
             fid: Fid::SHARED,
             learn: ingress.learn,
-            tags: Tags {
-                vid: row.vid,
-                received,
-                assigned: TPID << 16 | received & 0xF000 | u32::from(ingress.pvid),
-            },
+            tags: Tags { received, vid: row.vid, assigned_vid: ingress.pvid, ingress: INGRESS },
         })
     }
 
@@ -236,21 +232,26 @@ impl Table {
     /// What `port` does to the tags of a frame that leaves by it. O(1).
     #[inline]
     pub fn egress(&self, frame: &Classified, port: PortId) -> TagAction {
+        self.edit(frame, port).action()
+    }
+
+    /// [`egress`](Self::egress) for a data path.
+    #[inline]
+    pub fn edit(&self, frame: &Classified, port: PortId) -> TagEdit {
         let has = |mask: u16| mask.checked_shr(port.get().into()).unwrap_or_default() & 1 == 1;
-        let Tags { received, assigned, .. } = frame.tags;
-        let replace_null = received & 0x0FFF == 0 && has(self.null_vid);
-        match (received != 0, has(self.insert), has(self.remove)) {
-            (true, _, _) if replace_null => TagAction::Rewrite(tag(assigned)),
-            (true, true, true) => TagAction::Rewrite(tag(assigned)),
-            (true, false, true) => TagAction::Pop,
-            (false, true, _) => TagAction::Push(tag(assigned)),
-            _ => TagAction::Keep,
+        let received = frame.tags.received;
+        let rewritten = has(self.insert) & has(self.remove) || received & 0x0FFF == 0 && has(self.null_vid);
+        match received != 0 {
+            true if rewritten => TagEdit::new(1, [frame.tags.assigned(), 0]),
+            true if has(self.remove) => TagEdit::new(1, [0; 2]),
+            false if has(self.insert) => TagEdit::new(0, [frame.tags.assigned(), 0]),
+            _ => TagEdit::KEEP,
         }
     }
 
     /// The copies of a frame that leaves by `ports`: ports with equal frames together. O(1).
     pub fn copies(&self, frame: &Classified, ports: PortMask) -> impl Iterator<Item = (TagAction, PortMask)> {
-        let Tags { received, assigned, .. } = frame.tags;
+        let received = frame.tags.received;
         let [insert, remove, null_vid] =
             [self.insert, self.remove, self.null_vid].map(|mask| PortMask::from_bits(mask.into()));
         let (assign, pop) = if received == 0 {
@@ -260,7 +261,7 @@ impl Table {
             let rewrite = insert.intersection(remove).union(replaced);
             (rewrite, remove.difference(rewrite))
         };
-        let tag = tag(assigned);
+        let tag = tag(frame.tags.assigned());
         let tagged = if received == 0 { TagAction::Push(tag) } else { TagAction::Rewrite(tag) };
         let keep = ports.difference(assign).difference(pop);
         [
@@ -287,5 +288,7 @@ const fn mask(condition: bool) -> u16 {
 
 /// The only TPID that the chips know.
 const TPID: u32 = EtherType::VLAN.0 as u32;
+/// Priorities stay what they are; untagged frames have none.
+const INGRESS: Ingress = Ingress { priorities: 0o0_7654_3210, tpid: EtherType::VLAN.0 };
 /// A TPID that no frame has.
 const NEVER: u32 = u32::MAX;

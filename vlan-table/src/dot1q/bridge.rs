@@ -2,8 +2,8 @@
 
 use super::{AcceptableFrames, PortConfig, PortState, TagType};
 use crate::openvswitch::PriorityTags;
-use crate::verdict::{Classified, DropReason, TagAction, Tags, tag};
-use crate::{Fid, Header, PortId, PortMask, VlanId};
+use crate::verdict::{Classified, DropReason, Ingress, TagAction, Tags, tag};
+use crate::{Fid, Header, PortId, PortMask, TagEdit, VlanId};
 
 /// A VLAN bridge with room for `VLANS` VLANs and `64 * WORDS` ports, without allocation.
 ///
@@ -20,6 +20,8 @@ pub struct Bridge<const VLANS: usize = 4094, const WORDS: usize = 1> {
     pub(super) unfiltered: PortMask<WORDS>,
     pub(super) forwarding: PortMask<WORDS>,
     pub(super) isolated: PortMask<WORDS>,
+    /// Ports that learn.
+    pub(super) learning: PortMask<WORDS>,
     /// Ports that discard frames with two tags.
     pub(super) single_tag: PortMask<WORDS>,
     /// Ports that send service tags.
@@ -54,6 +56,9 @@ pub(super) const fn of_row(row: usize) -> u16 {
 
 const PLACE_MASK: usize = 8191;
 
+const CUSTOMER: u16 = TagType::Customer.tpid().0;
+const SERVICE: u16 = TagType::Service.tpid().0;
+
 /// Where the row number of a port's frames without a VID stands.
 #[inline]
 pub(super) const fn own_place(port: PortId) -> usize {
@@ -63,10 +68,17 @@ pub(super) const fn own_place(port: PortId) -> usize {
 /// A VLAN, as classification needs it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<const WORDS: usize> {
-    /// Ports whose frames with this VID go the short way: they are let in and nothing else is looked at.
+    /// Ports whose frames with this VID go the short way: they are let in and learned, and nothing else
+    /// is looked at.
     pub(super) admit: PortMask<WORDS>,
-    pub(super) members: PortMask<WORDS>,
     pub(super) untagged: PortMask<WORDS>,
+    pub(super) home: Home<WORDS>,
+}
+
+/// What a frame gets from its VLAN.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Home<const WORDS: usize> {
+    pub(super) members: PortMask<WORDS>,
     pub(super) vid: u16,
     pub(super) fid: Fid,
 }
@@ -74,10 +86,8 @@ pub(super) struct Row<const WORDS: usize> {
 impl<const WORDS: usize> Row<WORDS> {
     pub(super) const EMPTY: Self = Self {
         admit: PortMask::EMPTY,
-        members: PortMask::EMPTY,
         untagged: PortMask::EMPTY,
-        vid: 0,
-        fid: Fid::SHARED,
+        home: Home { members: PortMask::EMPTY, vid: 0, fid: Fid::SHARED },
     };
 }
 
@@ -86,55 +96,34 @@ impl<const WORDS: usize> Row<WORDS> {
 pub(super) struct PortRow<const WORDS: usize> {
     /// Ports that frames from here may leave by.
     reach: PortMask<WORDS>,
-    /// Priority of the frames: three bits for each received priority, then those of untagged frames.
-    priorities: u32,
-    tpid: u16,
-    learns: bool,
+    ingress: Ingress,
+    pub(super) learns: bool,
 }
 
 impl<const WORDS: usize> PortRow<WORDS> {
     pub(super) fn new(config: &PortConfig, reach: PortMask<WORDS>) -> Self {
         let priorities = config.priority_regeneration.into_iter().chain([config.default_priority]);
+        let priorities =
+            (0..).step_by(3).zip(priorities).fold(0, |map, (at, pcp)| map | u32::from(pcp.get()) << at);
         Self {
             reach,
-            priorities: (0..)
-                .step_by(3)
-                .zip(priorities)
-                .fold(0, |map, (at, pcp)| map | u32::from(pcp.get()) << at),
-            tpid: config.tag_type.tpid().0,
+            ingress: Ingress { priorities, tpid: config.tag_type.tpid().0 },
             learns: config.learning && config.state >= PortState::Learning,
         }
     }
 
-    /// Priority where a tag has it; `received` is 8 for a frame without tag (6.9.4).
-    const fn priority(&self, received: u16) -> u16 {
-        ((self.priorities >> (3 * received as u32)) as u16 & 7) << 13
+    /// TPID and TCI of a frame from here; 0 if they are none.
+    #[inline]
+    fn received(&self, header: &Header) -> u32 {
+        if header.tpid().0 == self.ingress.tpid { header.tag_word() } else { 0 }
     }
 
     #[inline]
-    fn classified(&self, header: &Header, row: &Row<WORDS>) -> Classified<WORDS> {
-        let tagged = mask(header.tpid().0 == self.tpid);
-        let members = row.members.intersection(self.reach);
-        let tci = header.tci() & tagged;
-        let priority = self.priority(tci >> 13 | 8 & !tagged);
-        Classified {
-            members,
-            reachable: members,
-            fid: row.fid,
-            learn: self.learns,
-            tags: Tags {
-                vid: row.vid,
-                received: header.tag_word() & (u32::from(tagged) << 16 | u32::from(tagged)),
-                assigned: u32::from(self.tpid) << 16 | u32::from(priority | tci & 0x1000 | row.vid),
-            },
-        }
+    fn classified(&self, received: u32, home: Home<WORDS>, learn: bool) -> Classified<WORDS> {
+        let members = home.members.intersection(self.reach);
+        let tags = Tags { received, vid: home.vid, assigned_vid: home.vid, ingress: self.ingress };
+        Classified { members, reachable: members, fid: home.fid, learn, tags }
     }
-}
-
-/// All ones if `condition` holds: choosing by arithmetic, since mixed traffic mispredicts branches.
-#[inline]
-const fn mask(condition: bool) -> u16 {
-    (condition as u16).wrapping_neg()
 }
 
 impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
@@ -149,31 +138,46 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     #[inline]
     pub fn classify(&self, port: PortId, header: &Header) -> Result<Classified<WORDS>, DropReason> {
         let Some(ingress) = self.port_row(port) else { return Err(DropReason::NoSuchPort) };
-        let vid = header.tci() & 0x0FFF;
-        let own = own_place(port);
-        let place = if vid == 0 { own } else { usize::from(vid) };
-        let place = if header.tpid().0 == ingress.tpid { place } else { own };
-        let number = self.places.get(place & PLACE_MASK).copied().unwrap_or(NO_ROW);
-        match self.rows.get(usize::from(number >> 1)) {
-            Some(row) if (u16::from(row.admit.contains(port)) | number) & OWN == OWN => {
-                Ok(ingress.classified(header, row))
+        let received = ingress.received(header);
+        match self.home_at_once(port, received) {
+            Some(home) => Ok(ingress.classified(received, home, true)),
+            None => {
+                let home = self.home_with_care(port, header)?;
+                Ok(ingress.classified(received, home, ingress.learns))
             }
-            _ => self.classify_with_care(port, header),
         }
     }
 
-    /// The rules one by one: for ports that look deeper, VLANs without a row, and frames that are
-    /// discarded.
+    /// [`classify`](Self::classify) for the frames that need no second look, which are most. `None` says
+    /// nothing about the others.
+    #[inline]
+    pub fn glance(&self, port: PortId, header: &Header) -> Option<Classified<WORDS>> {
+        let ingress = self.port_row(port)?;
+        let received = ingress.received(header);
+        Some(ingress.classified(received, self.home_at_once(port, received)?, true))
+    }
+
+    #[inline]
+    fn home_at_once(&self, port: PortId, received: u32) -> Option<Home<WORDS>> {
+        let vid = received & 0x0FFF;
+        let place = if vid == 0 { own_place(port) } else { vid as usize };
+        let number = *self.places.get(place & PLACE_MASK)?;
+        let row = self.rows.get(usize::from(number >> 1))?;
+        ((u16::from(row.admit.contains(port)) | number) & OWN == OWN).then_some(row.home)
+    }
+
+    /// The rules one by one: for ports that look deeper or do not learn, VLANs without a row, and frames
+    /// that are discarded.
     #[cold]
     #[inline(never)]
-    fn classify_with_care(&self, port: PortId, header: &Header) -> Result<Classified<WORDS>, DropReason> {
+    fn home_with_care(&self, port: PortId, header: &Header) -> Result<Home<WORDS>, DropReason> {
         let (Some(config), Some(ingress)) = (self.port(port), self.port_row(port)) else {
             return Err(DropReason::NoSuchPort);
         };
         if config.state < PortState::Learning {
             return Err(DropReason::PortState);
         }
-        let own_vid = (header.tpid().0 == ingress.tpid).then_some(header.tci() & 0x0FFF);
+        let own_vid = (header.tpid().0 == ingress.ingress.tpid).then_some(header.tci() & 0x0FFF);
         match (config.acceptable, own_vid) {
             (AcceptableFrames::OnlyTagged, None) => return Err(DropReason::Untagged),
             (AcceptableFrames::OnlyTagged, Some(0)) => return Err(DropReason::PriorityTagged),
@@ -187,29 +191,34 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
             None => return Err(DropReason::NoPvid),
             Some(vid) => VlanId::new(vid).ok_or(DropReason::ReservedVid)?,
         };
-        let row = self.row_of(vid);
-        if row.members.is_empty() {
+        let home = self.row_of(vid).home;
+        if home.members.is_empty() {
             return Err(DropReason::UnknownVlan);
         }
-        if config.ingress_filter && !row.members.contains(port) {
+        if config.ingress_filter && !home.members.contains(port) {
             return Err(DropReason::NotMember);
         }
-        Ok(ingress.classified(header, &row))
+        Ok(home)
     }
 
     /// What `port` does to the tags of a frame that leaves by it (8.8.10, 6.9). O(1).
     #[inline]
     pub fn egress(&self, frame: &Classified<WORDS>, port: PortId) -> TagAction {
-        let Tags { vid, received, assigned, .. } = frame.tags;
-        let tpid = if self.service.contains(port) { TagType::Service } else { TagType::Customer }.tpid();
-        let wanted = u32::from(tpid.0) << 16 | assigned & 0xFFFF;
-        if !self.row(vid).is_some_and(|row| row.untagged.contains(port)) {
-            return tagged(received, wanted);
-        }
-        if self.priority_tagging(assigned).contains(port) {
-            return tagged(received, wanted & !0x0FFF);
-        }
-        untagged(received)
+        self.edit(frame, port).action()
+    }
+
+    /// [`egress`](Self::egress) for a data path.
+    #[inline]
+    pub fn edit(&self, frame: &Classified<WORDS>, port: PortId) -> TagEdit {
+        let Tags { received, vid, .. } = frame.tags;
+        let assigned = frame.tags.assigned();
+        let is_bare = self.row(vid).map_or(0, |row| row.untagged.bit(port));
+        let has_priority = is_bare & self.priority_tagging(assigned).bit(port);
+        // Arithmetic: which of its VLANs a port sends untagged is as good as random.
+        let service = self.service.bit(port) * u32::from(SERVICE ^ CUSTOMER);
+        let all = (u32::from(CUSTOMER) ^ service) << 16 | assigned & 0xFFFF;
+        let kept = !is_bare.wrapping_neg() | has_priority.wrapping_neg() & !0x1FFF;
+        TagEdit::between(received, all & kept)
     }
 
     /// The copies of a frame that leaves by `ports`: ports with equal frames together. O(1).
@@ -220,7 +229,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         frame: &Classified<WORDS>,
         ports: PortMask<WORDS>,
     ) -> impl Iterator<Item = (TagAction, PortMask<WORDS>)> + use<VLANS, WORDS> {
-        let Tags { vid, received, assigned, .. } = frame.tags;
+        let (Tags { vid, received, .. }, assigned) = (frame.tags, frame.tags.assigned());
         let untagged_set = self.row(vid).map_or(PortMask::EMPTY, |row| row.untagged);
         let bare = ports.intersection(untagged_set);
         let with_priority = bare.intersection(self.priority_tagging(assigned));
@@ -257,12 +266,8 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     /// The row of a VLAN, or what it would be.
     pub(super) fn row_of(&self, vid: VlanId) -> Row<WORDS> {
         let vid = vid.get();
-        self.row(vid).copied().unwrap_or(Row {
-            members: self.everywhere,
-            vid,
-            fid: Fid::masked(vid),
-            ..Row::EMPTY
-        })
+        let home = Home { members: self.everywhere, vid, fid: Fid::masked(vid) };
+        self.row(vid).copied().unwrap_or(Row { home, ..Row::EMPTY })
     }
 }
 

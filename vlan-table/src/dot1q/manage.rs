@@ -15,6 +15,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
             unfiltered: PortMask::EMPTY,
             forwarding: PortMask::EMPTY,
             isolated: PortMask::EMPTY,
+            learning: PortMask::EMPTY,
             single_tag: PortMask::EMPTY,
             service: PortMask::EMPTY,
             priority_tags: PortMask::EMPTY,
@@ -88,8 +89,8 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
             return Err(ConfigError::UntaggedNotMember { vid, port });
         }
         let row = self.row_or_new(vid)?;
-        (row.members, row.untagged) = (vlan.members, vlan.untagged);
-        row.fid = vlan.fid.unwrap_or(vid.into());
+        (row.home.members, row.untagged) = (vlan.members, vlan.untagged);
+        row.home.fid = vlan.fid.unwrap_or(vid.into());
         self.compile_vlan(vid);
         Ok(())
     }
@@ -107,14 +108,14 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         if freed != of_row(last) {
             // The last row moves into the gap.
             if let (Some(row), Some(number)) =
-                (self.rows.get_mut(usize::from(freed >> 1)), self.places.get_mut(usize::from(moved.vid)))
+                (self.rows.get_mut(usize::from(freed >> 1)), self.places.get_mut(usize::from(moved.home.vid)))
             {
                 (*row, *number) = (moved, freed);
             }
         }
         self.used = last;
         self.compile();
-        Ok(Flush::Fid(gone.fid))
+        Ok(Flush::Fid(gone.home.fid))
     }
 
     /// Makes `port` a member of a VLAN, which is configured if it was not; the VLAN gets a forwarding
@@ -134,9 +135,9 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     /// Ends the membership of `port` in a VLAN; nothing happens if it is no member. O(1).
     pub fn leave(&mut self, vid: VlanId, port: PortId) -> Flush {
         match self.row_mut(vid) {
-            Some(row) if row.members.contains(port) => {
+            Some(row) if row.home.members.contains(port) => {
                 row.leave(port);
-                let fid = row.fid;
+                let fid = row.home.fid;
                 self.compile_vlan(vid);
                 Flush::PortAndFid(port, fid)
             }
@@ -177,7 +178,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     /// [`ConfigError::NoSuchVlan`].
     pub fn set_fid(&mut self, vid: VlanId, fid: Fid) -> Result<Flush, ConfigError> {
         let row = self.row_mut(vid).ok_or(ConfigError::NoSuchVlan { vid })?;
-        let old = core::mem::replace(&mut row.fid, fid);
+        let old = core::mem::replace(&mut row.home.fid, fid);
         self.compile_vlan(vid);
         Ok(if old == fid { Flush::Nothing } else { Flush::Fid(old) })
     }
@@ -190,7 +191,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     /// What is configured of a VLAN; for one that is not, the ports that are members of all.
     pub fn vlan(&self, vid: VlanId) -> Vlan<WORDS> {
         let row = self.row_of(vid);
-        Vlan { members: row.members, untagged: row.untagged, fid: Some(row.fid) }
+        Vlan { members: row.home.members, untagged: row.untagged, fid: Some(row.home.fid) }
     }
 
     /// The configured VLANs, by ascending VID. O(4094).
@@ -233,6 +234,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         put(&mut self.unfiltered, !config.ingress_filter);
         put(&mut self.forwarding, config.state == PortState::Forwarding);
         put(&mut self.isolated, config.isolated);
+        put(&mut self.learning, receives && config.learning);
         put(&mut self.single_tag, config.discard_double_tagged);
         put(&mut self.service, config.tag_type == TagType::Service);
         put(&mut self.priority_tags, priority_tags);
@@ -241,7 +243,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
 
     /// Makes the rows of all VLANs and ports follow the settings.
     fn compile(&mut self) {
-        let (ports, unfiltered) = (self.take_tagged.difference(self.single_tag), self.unfiltered);
+        let (ports, unfiltered) = (self.at_once(self.take_tagged), self.unfiltered);
         for row in self.rows.iter_mut().take(self.used) {
             row.admit = row.welcome(unfiltered).intersection(ports);
         }
@@ -252,7 +254,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
 
     /// Makes the row of a VLAN, and the rows of ports that have it as PVID, follow the settings.
     fn compile_vlan(&mut self, vid: VlanId) {
-        let (ports, unfiltered) = (self.take_tagged.difference(self.single_tag), self.unfiltered);
+        let (ports, unfiltered) = (self.at_once(self.take_tagged), self.unfiltered);
         if let Some(row) = self.row_mut(vid) {
             row.admit = row.welcome(unfiltered).intersection(ports);
         }
@@ -263,9 +265,14 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
         }
     }
 
+    /// Those of `ports` whose frames go the short way if they are let in.
+    fn at_once(&self, ports: PortMask<WORDS>) -> PortMask<WORDS> {
+        ports.intersection(self.learning).difference(self.single_tag)
+    }
+
     fn compile_port(&mut self, port: PortId) {
         let Some(config) = self.port(port) else { return };
-        let ports = self.take_untagged.difference(self.single_tag);
+        let ports = self.at_once(self.take_untagged);
         let own = config
             .pvid
             .and_then(|vid| Some((self.row(vid.get())?, *self.places.get(usize::from(vid.get()))?)));
@@ -304,11 +311,11 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
 impl<const WORDS: usize> Row<WORDS> {
     /// Ports whose frames the VLAN takes; a VLAN without members takes none (8.7.1).
     fn welcome(&self, unfiltered: PortMask<WORDS>) -> PortMask<WORDS> {
-        if self.members.is_empty() { self.members } else { self.members.union(unfiltered) }
+        if self.home.members.is_empty() { self.home.members } else { self.home.members.union(unfiltered) }
     }
 
     fn join(&mut self, port: PortId, how: Membership) {
-        self.members = self.members.with(port);
+        self.home.members = self.home.members.with(port);
         self.untagged = match how {
             Membership::Untagged => self.untagged.with(port),
             Membership::Tagged => self.untagged.without(port),
@@ -316,7 +323,7 @@ impl<const WORDS: usize> Row<WORDS> {
     }
 
     fn leave(&mut self, port: PortId) {
-        self.members = self.members.without(port);
+        self.home.members = self.home.members.without(port);
         self.untagged = self.untagged.without(port);
     }
 }

@@ -1,11 +1,11 @@
 //! What a bridge reads of every frame, loaded at once.
 
-use super::truncated;
+use super::{field, truncated};
 use crate::{EtherType, FrameError, Tag, frame};
 
 /// Addresses, outer tag and the type behind it: the first twenty bytes of a frame in registers.
 ///
-/// Reading takes three wide loads and one comparison whatever the frame carries, so a stream that
+/// Reading takes three wide loads, which overlap, and one comparison whatever the frame carries, so a stream that
 /// mixes tagged and untagged frames costs no mispredicted branch ([`FrameView`](crate::FrameView)
 /// walks tags one by one and does pay for them). Fields are taken apart when they are asked for.
 ///
@@ -25,12 +25,13 @@ use crate::{EtherType, FrameError, Tag, frame};
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Header {
-    /// Destination, then the first two bytes of the source.
-    first: u64,
-    /// The rest of the source, then TPID and TCI (or EtherType and payload).
-    second: u64,
-    /// What follows: EtherType and payload, or a second tag.
-    third: u32,
+    /// Bytes 0..8: destination, then the first two bytes of the source.
+    dst: u64,
+    /// Bytes 6..14: source, then TPID or EtherType.
+    src: u64,
+    /// Bytes 12..20: TPID and TCI (or EtherType and payload), and what follows: EtherType and payload,
+    /// or a second tag.
+    tags: u64,
 }
 
 impl Header {
@@ -51,12 +52,13 @@ impl Header {
     }
 
     #[inline]
-    const fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t] = *bytes;
+    fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
+        // Whole words: bytes that are taken out one by one are also loaded one by one.
+        let word = |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
         Self {
-            first: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            second: u64::from_be_bytes([i, j, k, l, m, n, o, p]),
-            third: u32::from_be_bytes([q, r, s, t]),
+            dst: u64::from_be_bytes(word(0)),
+            src: u64::from_be_bytes(word(field::SRC.start)),
+            tags: u64::from_be_bytes(word(field::TYPE)),
         }
     }
 
@@ -79,38 +81,38 @@ impl Header {
 
     /// Destination address.
     pub const fn dst(&self) -> [u8; 6] {
-        let [a, b, c, d, e, f, ..] = self.first.to_be_bytes();
+        let [a, b, c, d, e, f, ..] = self.dst.to_be_bytes();
         [a, b, c, d, e, f]
     }
 
     /// Source address.
     pub const fn src(&self) -> [u8; 6] {
-        let [_, _, a, b, c, d, e, f] = self.src_bits().to_be_bytes();
+        let [a, b, c, d, e, f, ..] = self.src.to_be_bytes();
         [a, b, c, d, e, f]
     }
 
     /// Destination address as a number below 2^48, first byte highest.
     #[inline]
     pub const fn dst_bits(&self) -> u64 {
-        self.first >> 16
+        self.dst >> 16
     }
 
     /// Source address as a number below 2^48, first byte highest.
     #[inline]
     pub const fn src_bits(&self) -> u64 {
-        (self.first & 0xFFFF) << 32 | self.second >> 32
+        self.src >> 16
     }
 
     /// Whether the destination is a group address: broadcast or multicast.
     #[inline]
     pub const fn is_group(&self) -> bool {
-        self.first >> 56 & 1 == 1
+        self.dst >> 56 & 1 == 1
     }
 
     /// Whether the source is a group address, which no station can have.
     #[inline]
     pub const fn is_src_group(&self) -> bool {
-        self.first >> 8 & 1 == 1
+        self.src >> 56 & 1 == 1
     }
 
     /// Whether the destination is `ff:ff:ff:ff:ff:ff`.
@@ -122,13 +124,13 @@ impl Header {
     /// The two bytes behind the addresses: a TPID if the frame is tagged, else its EtherType.
     #[inline]
     pub const fn tpid(&self) -> EtherType {
-        EtherType((self.second >> 16) as u16)
+        EtherType((self.tags >> 48) as u16)
     }
 
     /// The two bytes behind [`tpid`](Self::tpid): tag control information if the frame is tagged.
     #[inline]
     pub const fn tci(&self) -> u16 {
-        self.second as u16
+        (self.tags >> 32) as u16
     }
 
     /// Whether the frame starts with a [customer](EtherType::VLAN) or a
@@ -155,28 +157,27 @@ impl Header {
     /// second tag if there is one. Payload if the frame is untagged.
     #[inline]
     pub const fn inner_type(&self) -> EtherType {
-        EtherType((self.third >> 16) as u16)
+        EtherType((self.tags >> 16) as u16)
     }
 
     /// Control information of a second tag; meaningless unless [`inner_type`](Self::inner_type) is a
     /// TPID.
     #[inline]
     pub const fn inner_tci(&self) -> u16 {
-        self.third as u16
+        self.tags as u16
     }
 
     /// The EtherType behind the outer tag, or of an untagged frame; see [`tag`](Self::tag).
     #[inline]
     pub const fn ether_type(&self) -> EtherType {
         // Shifted, not chosen: a choice would become a branch that mixed traffic mispredicts.
-        let both = self.second << 32 | self.third as u64;
-        EtherType((both >> (16 + 32 * !self.is_tagged() as u32)) as u16)
+        EtherType((self.tags >> (16 + 32 * !self.is_tagged() as u32)) as u16)
     }
 
     /// TPID and TCI as one number.
     #[inline]
     pub(crate) const fn tag_word(&self) -> u32 {
-        self.second as u32
+        (self.tags >> 32) as u32
     }
 }
 

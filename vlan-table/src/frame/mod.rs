@@ -3,6 +3,8 @@
 //! Frames start at the destination address and end before the FCS. Trailing bytes are kept as
 //! they are: Ethernet pads, so length never says where a protocol ends.
 
+use core::hint::select_unpredictable;
+
 use crate::{EtherType, FrameError, NoRoom, Tag};
 
 mod header;
@@ -243,13 +245,43 @@ impl<'a> FrameMut<'a> {
         Ok(())
     }
 
+    /// Removes a tag if `pop` is 1 (and there is one), and adds `push` (TPID and TCI) unless it is 0;
+    /// `false`, and nothing done, for the few frames that do not have four bytes in front and twenty of
+    /// their own.
+    ///
+    /// Whatever is to be done, twelve bytes move and four are written: mixed traffic would mispredict every
+    /// branch, and a call to move so few bytes takes longer than to move them.
+    #[inline]
+    pub(crate) fn replace_at_once(&mut self, pop: u8, push: u32) -> bool {
+        const HEADROOM: usize = Tag::LEN;
+        let window = self.start.checked_sub(HEADROOM).and_then(|from| self.buffer.get_mut(from..self.end));
+        let Some(window) = window.and_then(<[u8]>::first_chunk_mut::<24>) else {
+            return false;
+        };
+        let [_, _, _, _, addresses @ .., t0, t1, _, _, _, _, _, _] = *window;
+        let is_tagged = EtherType(u16::from_be_bytes([t0, t1])).is_tag();
+        let popped = usize::from(pop & u8::from(is_tagged)) * Tag::LEN;
+        let pushed = usize::from(push != 0) * Tag::LEN;
+        let at = HEADROOM + popped - pushed;
+        let Some(front) = window.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<16>) else { return false };
+        let [.., a, b, c, d] = *front;
+        let tag = select_unpredictable(push == 0, u32::from_be_bytes([a, b, c, d]), push);
+        *front = join(addresses, tag.to_be_bytes());
+        self.start += popped;
+        self.start -= pushed;
+        true
+    }
+
     /// Removes the outermost tag and returns it; the frame shrinks by four bytes at its front.
     ///
     /// The result may be below [`MIN_LEN`]: see [`pad`](Self::pad).
     #[inline]
     pub fn pop_tag(&mut self) -> Option<Tag> {
         let tag = self.outer_tag()?;
-        self.buffer.copy_within(self.start..self.start + field::TYPE, self.start + Tag::LEN);
+        let front = self.buffer.get_mut(self.start..)?.first_chunk_mut::<16>()?;
+        let [addresses @ .., _, _, _, _] = *front;
+        let [_, _, _, _, rest @ ..] = front;
+        *rest = addresses;
         self.start += Tag::LEN;
         Some(tag)
     }
@@ -294,6 +326,14 @@ impl<'a> FrameMut<'a> {
             *bytes = tag.to_bytes();
         }
     }
+}
+
+/// Two addresses and a tag.
+#[inline]
+const fn join(addresses: [u8; 12], tag: [u8; Tag::LEN]) -> [u8; 16] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = addresses;
+    let [m, n, o, p] = tag;
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
 }
 
 const fn truncated(layer: &'static str, needed: usize, have: usize) -> FrameError {

@@ -5,8 +5,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::config::{PortConfig, PriorityTags, VlanMode};
-use super::stack::{Stack, TagEdit};
-use crate::{DropReason, EtherType, Fid, PortId, PortMask, PortOutOfRange, frame};
+use super::stack::Stack;
+use crate::{DropReason, EtherType, Fid, PortId, PortMask, PortOutOfRange, TagEdit, frame};
 
 /// Bits of the priority code point in the tag control information.
 const PCP: u32 = 0xE000;
@@ -19,7 +19,7 @@ const CUSTOMER: u32 = (EtherType::VLAN.0 as u32) << 16;
 /// at a table of 4096 rows whatever the number of ports.
 ///
 /// ```
-/// use vlan_table::openvswitch::{Bridge, PortConfig, TagEdit, VlanMode};
+/// use vlan_table::openvswitch::{Bridge, PortConfig, VlanMode};
 /// use vlan_table::{PortId, Tag, TagVid, VlanId};
 ///
 /// let [access, trunk] = [0, 1].map(|raw| PortId::new(raw).unwrap());
@@ -30,7 +30,7 @@ const CUSTOMER: u32 = (EtherType::VLAN.0 as u32) << 16;
 /// assert_eq!(frame.vid, TagVid::from_raw(10));
 /// let (ports, edit) = bridge.copies(&frame, frame.members).next().unwrap();
 /// assert!(ports.contains(trunk));
-/// assert_eq!(edit.push[0], VlanId::new(10).map(Tag::customer));
+/// assert_eq!(edit.pushed().next(), VlanId::new(10).map(Tag::customer));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -274,8 +274,8 @@ const fn is_tpid(bytes: [u8; 2]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TagVid;
     use crate::openvswitch::VidSet;
+    use crate::{TagAction, TagVid};
 
     fn port(raw: u16) -> PortId {
         PortId::new(raw).unwrap()
@@ -333,7 +333,7 @@ mod tests {
         let classified = bridge.classify(port(4), &frame(&[0x8100_600A])).unwrap();
         assert_eq!(classified.members, set(&[0, 1, 2]));
         let copies: Vec<_> = bridge.copies(&classified, classified.members).collect();
-        let untagged = TagEdit { pop: 1, push: [None; 2] };
+        let untagged = TagEdit::from(TagAction::Pop);
         assert_eq!(copies, [(set(&[0, 2]), untagged), (set(&[1]), TagEdit::KEEP)]);
     }
 

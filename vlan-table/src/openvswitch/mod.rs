@@ -15,7 +15,5 @@ mod stack;
 #[cfg(feature = "alloc")]
 pub use bridge::{Bridge, Classified, Copies};
 pub use config::{PortConfig, PriorityTags, UnknownName, VlanMode};
-#[cfg(feature = "alloc")]
-pub use stack::TagEdit;
 
-pub use crate::VidSet;
+pub use crate::{TagEdit, VidSet};

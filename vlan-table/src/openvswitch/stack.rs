@@ -1,6 +1,6 @@
 //! Tags in front of a frame, as a stack of at most two.
 
-use crate::{EtherType, FrameMut, NoRoom, Tag, TagAction};
+use crate::TagEdit;
 
 /// Bit of the drop eligible indicator in a word.
 const DEI: u32 = 0x1000;
@@ -39,12 +39,13 @@ impl Stack {
     /// How to get from these tags to `result`.
     pub(super) fn edit_to(self, result: Self) -> TagEdit {
         let same = self.innermost_first().zip(result.innermost_first()).take_while(|(a, b)| a == b).count();
-        let mut edit = TagEdit { pop: (self.len() - same) as u8, push: [None; 2] };
-        let new = result.len() - same;
-        for (slot, word) in edit.push.iter_mut().zip(result.0).take(new) {
-            *slot = Some(Tag::from_tci(EtherType((word >> 16) as u16), word as u16));
-        }
-        edit
+        let [outer, inner] = result.0;
+        let push = match result.len() - same {
+            0 => [0, 0],
+            1 => [outer, 0],
+            _ => [outer, inner],
+        };
+        TagEdit::new((self.len() - same) as u8, push)
     }
 
     fn innermost_first(self) -> impl Iterator<Item = u32> {
@@ -56,72 +57,10 @@ impl Stack {
     }
 }
 
-/// A change of the tags in front of a frame: some are removed, then others added.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct TagEdit {
-    /// How many tags are removed, outermost first; at most two.
-    pub pop: u8,
-    /// The tags that are added in their place, outermost first, without gaps.
-    pub push: [Option<Tag>; 2],
-}
-
-impl TagEdit {
-    /// The frame leaves as it came.
-    pub const KEEP: Self = Self { pop: 0, push: [None; 2] };
-
-    /// By how many bytes the frame grows; negative if it shrinks.
-    #[inline]
-    pub fn growth(&self) -> isize {
-        let pushed = self.push.iter().flatten().count() as isize;
-        (pushed - isize::from(i8::try_from(self.pop).unwrap_or(0))) * Tag::LEN as isize
-    }
-
-    /// Does it to `frame`; a tag that is not there is not removed.
-    ///
-    /// # Errors
-    /// [`NoRoom`] if the frame grows by more than its headroom; it is unchanged then.
-    #[inline]
-    pub fn apply(&self, frame: &mut FrameMut<'_>) -> Result<(), NoRoom> {
-        match (self.pop, self.push) {
-            (0, [None, _]) => Ok(()),
-            (0, [Some(tag), None]) => frame.push_tag(tag),
-            (1, [None, _]) => {
-                frame.pop_tag();
-                Ok(())
-            }
-            _ => self.apply_both(frame),
-        }
-    }
-
-    fn apply_both(&self, frame: &mut FrameMut<'_>) -> Result<(), NoRoom> {
-        let needed = self.growth().max(0) as usize;
-        if frame.headroom() < needed {
-            return Err(NoRoom { needed, have: frame.headroom() });
-        }
-        for _ in 0..self.pop {
-            frame.pop_tag();
-        }
-        self.push.iter().rev().flatten().try_for_each(|tag| frame.push_tag(*tag))
-    }
-}
-
-impl From<TagAction> for TagEdit {
-    #[inline]
-    fn from(action: TagAction) -> Self {
-        let (pop, tag) = match action {
-            TagAction::Keep => (0, None),
-            TagAction::Pop => (1, None),
-            TagAction::Push(tag) => (0, Some(tag)),
-            TagAction::Rewrite(tag) => (1, Some(tag)),
-        };
-        Self { pop, push: [tag, None] }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::VlanId;
+    use crate::{EtherType, FrameMut, Tag};
 
     const OUTER: u32 = 0x88A8_0064;
     const INNER: u32 = 0x8100_000A;
@@ -157,15 +96,5 @@ mod tests {
             assert_eq!(frame.as_bytes().len() as isize - before + 8, edit.growth());
             assert_eq!(edit == TagEdit::KEEP, from == to);
         }
-    }
-
-    #[test]
-    fn a_frame_without_headroom_is_not_touched() {
-        let ten = Tag::customer(VlanId::new(10).unwrap());
-        let edit = TagEdit { pop: 0, push: [Some(ten), Some(ten)] };
-        let mut buffer = [0x55; 4 + 60];
-        let mut frame = FrameMut::new(&mut buffer, 4).unwrap();
-        assert_eq!(edit.apply(&mut frame), Err(NoRoom { needed: 8, have: 4 }));
-        assert_eq!(frame.as_bytes(), [0x55; 60]);
     }
 }
