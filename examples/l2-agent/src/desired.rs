@@ -406,6 +406,25 @@ mod tests {
     }
 
     #[test]
+    fn security_groups_are_read_in_either_form_beside_the_file_that_names_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = "11111111-0000-4000-8000-000000000001".parse().unwrap();
+        let device = Device::new(id, macaddr::MacAddr6::from([0xFA, 0x16, 0x3E, 0, 0, 1]));
+        let message = Message::Info(Info { devices: vec![device], ..Info::default() });
+        let json = secgroup_rpc::to_json(&message).into_bytes();
+        for (name, bytes) in [("groups.json", json), ("groups.sg", message.encode())] {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+            let node = dir.path().join("node.toml");
+            std::fs::write(&node, format!("security = {{ file = \"{name}\" }}\n{NODE}")).unwrap();
+            let desired = Desired::read(&node).unwrap();
+            assert_eq!(desired.security.unwrap().info.devices[0].id, id, "{name}");
+        }
+        std::fs::write(dir.path().join("groups.sg"), [0xFF; 20]).unwrap();
+        let error = format!("{:#}", Desired::read(&dir.path().join("node.toml")).unwrap_err());
+        assert!(error.contains("groups.sg"), "{error}");
+    }
+
+    #[test]
     fn ids_that_occur_twice_are_refused() {
         let mut node = node();
         node.ports.push(node.ports[0].clone());
