@@ -8,24 +8,25 @@ mod support;
 use core::hint::black_box;
 use core::time::Duration;
 
+use bench_clock::ThreadCpu;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use fdb::Config;
 use fdb::{FlushScope, PortId, WhenFull};
-use support::{Case, NOW, QUERIES, SIZES, ThreadTime, keys, number};
+use support::{Case, NOW, QUERIES, SIZES, keys, number};
 
-type Group<'a> = BenchmarkGroup<'a, ThreadTime>;
+type Group<'a> = BenchmarkGroup<'a, ThreadCpu>;
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(ThreadTime).without_plots();
+    config = Criterion::default().with_measurement(ThreadCpu).without_plots();
     targets = hit, miss50, refresh, dependent, churn, sweep
 }
 criterion_main!(benches);
 
 fn groups(
-    criterion: &mut Criterion<ThreadTime>,
+    criterion: &mut Criterion<ThreadCpu>,
     name: &str,
     mut run: impl FnMut(&mut Group<'_>, &Case, usize),
 ) {
@@ -44,7 +45,7 @@ fn bench(group: &mut Group<'_>, name: &str, size: usize, mut work: impl FnMut() 
 }
 
 /// Look-ups of known stations, uniformly at random.
-fn hit(criterion: &mut Criterion<ThreadTime>) {
+fn hit(criterion: &mut Criterion<ThreadCpu>) {
     groups(criterion, "hit", |group, case, size| {
         let fdb = case.fdb(Config::DEFAULT);
         let (fx, fold) = (case.fx(), case.fold());
@@ -75,7 +76,7 @@ fn touch(lines: &[[u64; 8]], numbers: &[u64]) -> u64 {
 }
 
 /// Look-ups of which half find nothing.
-fn miss50(criterion: &mut Criterion<ThreadTime>) {
+fn miss50(criterion: &mut Criterion<ThreadCpu>) {
     groups(criterion, "miss50", |group, case, size| {
         let fdb = case.fdb(Config::DEFAULT);
         let (fx, fold) = (case.fx(), case.fold());
@@ -95,7 +96,7 @@ fn miss50(criterion: &mut Criterion<ThreadTime>) {
 }
 
 /// Known stations send again: their age is set back.
-fn refresh(criterion: &mut Criterion<ThreadTime>) {
+fn refresh(criterion: &mut Criterion<ThreadCpu>) {
     groups(criterion, "refresh", |group, case, size| {
         let mut fdb = case.fdb(Config::DEFAULT);
         let (mut fx, mut fold) = (case.fx(), case.fold());
@@ -138,7 +139,7 @@ fn refresh(criterion: &mut Criterion<ThreadTime>) {
 }
 
 /// Each look-up waits for the one before: one frame at a time.
-fn dependent(criterion: &mut Criterion<ThreadTime>) {
+fn dependent(criterion: &mut Criterion<ThreadCpu>) {
     groups(criterion, "dependent", |group, case, size| {
         let fdb = case.fdb(Config::DEFAULT);
         let (fx, fold) = (case.fx(), case.fold());
@@ -171,7 +172,7 @@ fn dependent(criterion: &mut Criterion<ThreadTime>) {
 }
 
 /// New stations come all the time to a full table, and each takes the place of another.
-fn churn(criterion: &mut Criterion<ThreadTime>) {
+fn churn(criterion: &mut Criterion<ThreadCpu>) {
     groups(criterion, "churn", |group, case, size| {
         let stream = keys((4 * size).max(4 * QUERIES), 77);
         let numbers: Vec<_> = stream.iter().map(|key| number(*key)).collect();
@@ -203,7 +204,7 @@ fn churn(criterion: &mut Criterion<ThreadTime>) {
 }
 
 /// The whole table is looked at for what has expired; nothing has. Time per entry.
-fn sweep(criterion: &mut Criterion<ThreadTime>) {
+fn sweep(criterion: &mut Criterion<ThreadCpu>) {
     groups(criterion, "sweep", |group, case, size| {
         group.throughput(Throughput::Elements(size as u64));
         let mut fdb = case.fdb(Config::DEFAULT);

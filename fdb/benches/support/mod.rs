@@ -126,37 +126,3 @@ impl Case {
         (0..QUERIES).map(|_| both[random.below(2)][random.below(self.keys.len())]).collect()
     }
 }
-
-static WALL: criterion::measurement::WallTime = criterion::measurement::WallTime;
-
-/// Time that this thread ran: on a busy machine wall time says nothing about a run of milliseconds.
-pub(crate) struct ThreadTime;
-
-impl criterion::measurement::Measurement for ThreadTime {
-    type Intermediate = cpu_time::ThreadTime;
-    type Value = std::time::Duration;
-
-    fn start(&self) -> Self::Intermediate {
-        cpu_time::ThreadTime::now()
-    }
-
-    fn end(&self, start: Self::Intermediate) -> Self::Value {
-        start.elapsed()
-    }
-
-    fn add(&self, a: &Self::Value, b: &Self::Value) -> Self::Value {
-        *a + *b
-    }
-
-    fn zero(&self) -> Self::Value {
-        std::time::Duration::ZERO
-    }
-
-    fn to_f64(&self, value: &Self::Value) -> f64 {
-        value.as_nanos() as f64
-    }
-
-    fn formatter(&self) -> &dyn criterion::measurement::ValueFormatter {
-        WALL.formatter()
-    }
-}

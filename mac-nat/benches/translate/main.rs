@@ -13,13 +13,11 @@
 #[allow(dead_code, clippy::indexing_slicing, clippy::unwrap_used)]
 mod frames;
 
-mod cpu;
-
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use cpu::ThreadCpu;
+use bench_clock::ThreadCpu;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use frames::*;
 use mac_nat::{Binding, Config, Guard, MacNat, Mode, Port, PortId, Side};

@@ -9,12 +9,10 @@
 
 #![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used)] // a bench may panic
 
-mod cpu;
-
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 
-use cpu::ThreadCpu;
+use bench_clock::ThreadCpu;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use etherparse::{Ethernet2HeaderSlice, SingleVlanHeaderSlice};
 use rustc_hash::FxHashMap;

@@ -5,7 +5,6 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod cpu;
 mod ours;
 mod peers;
 mod traffic;
@@ -13,7 +12,7 @@ mod traffic;
 use std::hash::BuildHasher;
 use std::hint::black_box;
 
-use cpu::ThreadCpu;
+use bench_clock::ThreadCpu;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use peers::{Bound, Composed, PktkitHub, Tagging};
 use traffic::{SLOT, Traffic, Workload};

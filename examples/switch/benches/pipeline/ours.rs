@@ -3,13 +3,13 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use bench_clock::ThreadCpu;
 use criterion::BenchmarkGroup;
 use fdb::Config;
 use switch::vlan_table::dot1q::{Bridge, Membership, PortConfig};
 use switch::vlan_table::{FrameMut, PortId, PortMask, VlanId};
 use switch::{Database, Switch};
 
-use crate::cpu::ThreadCpu;
 use crate::traffic::{HEADROOM, PORTS, SLOT, Traffic, VLANS, Workload};
 
 fn port(raw: u16) -> PortId {

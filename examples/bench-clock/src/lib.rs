@@ -1,4 +1,6 @@
 //! Time that the thread was on a processor: others on the machine count less than on the wall.
+//!
+//! For the benches of this repository: `Criterion::default().with_measurement(ThreadCpu)`.
 
 use std::time::Duration;
 
@@ -6,7 +8,10 @@ use cpu_time::ThreadTime;
 use criterion::Throughput;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 
-pub(crate) struct ThreadCpu;
+/// Processor time of the thread; throughput is told in nanoseconds per element, which is a frame or an
+/// address.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ThreadCpu;
 
 impl Measurement for ThreadCpu {
     type Intermediate = ThreadTime;
@@ -33,23 +38,23 @@ impl Measurement for ThreadCpu {
     }
 
     fn formatter(&self) -> &dyn ValueFormatter {
-        &NanosPerFrame
+        &NanosPerElement
     }
 }
 
-/// Criterion's own formatter, but for the throughput: nanoseconds for a frame instead of frames for a
-/// second.
-struct NanosPerFrame;
+/// Criterion's own formatter, but for the throughput: nanoseconds for an element instead of elements for
+/// a second.
+struct NanosPerElement;
 
-impl ValueFormatter for NanosPerFrame {
+impl ValueFormatter for NanosPerElement {
     fn scale_values(&self, typical: f64, values: &mut [f64]) -> &'static str {
         WallTime.formatter().scale_values(typical, values)
     }
 
     fn scale_throughputs(&self, _: f64, throughput: &Throughput, values: &mut [f64]) -> &'static str {
-        let Throughput::Elements(frames) = throughput else { return "" };
-        values.iter_mut().for_each(|value| *value /= *frames as f64);
-        "ns/frame"
+        let Throughput::Elements(count) = throughput else { return "" };
+        values.iter_mut().for_each(|value| *value /= *count as f64);
+        "ns/elem"
     }
 
     fn scale_for_machines(&self, values: &mut [f64]) -> &'static str {
