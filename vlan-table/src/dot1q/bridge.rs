@@ -1,5 +1,7 @@
 //! The compiled bridge: per port a row of 16 bytes, per VLAN one of 32.
 
+use core::hint::select_unpredictable;
+
 use super::{AcceptableFrames, PortConfig, PortState, TagType};
 use crate::openvswitch::PriorityTags;
 use crate::verdict::{Classified, DropReason, Ingress, TagAction, Tags, tag};
@@ -115,7 +117,7 @@ impl<const WORDS: usize> PortRow<WORDS> {
     /// TPID and TCI of a frame from here; 0 if they are none.
     #[inline]
     fn received(&self, header: &Header) -> u32 {
-        if header.tpid().0 == self.ingress.tpid { header.tag_word() } else { 0 }
+        select_unpredictable(header.tpid().0 == self.ingress.tpid, header.tag_word(), 0)
     }
 
     #[inline]
@@ -160,7 +162,7 @@ impl<const VLANS: usize, const WORDS: usize> Bridge<VLANS, WORDS> {
     #[inline]
     fn home_at_once(&self, port: PortId, received: u32) -> Option<Home<WORDS>> {
         let vid = received & 0x0FFF;
-        let place = if vid == 0 { own_place(port) } else { vid as usize };
+        let place = select_unpredictable(vid == 0, own_place(port), vid as usize);
         let number = *self.places.get(place & PLACE_MASK)?;
         let row = self.rows.get(usize::from(number >> 1))?;
         ((u16::from(row.admit.contains(port)) | number) & OWN == OWN).then_some(row.home)
