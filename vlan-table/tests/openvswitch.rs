@@ -233,6 +233,34 @@ fn a_truncated_tag_is_dropped_and_a_frame_without_payload_is_not() {
     assert!(flood(&b, "trunk", &frame(&[c(10)])[..15]).is_empty());
 }
 
+/// Open vSwitch 3.1.0 looks into SNAP for the type, finds a tag announced where none can be, and drops.
+#[test]
+fn an_llc_frame_that_announces_a_tag_is_dropped() {
+    let b = bridge();
+    let llc = |snap: &[u8]| [&frame(&[])[..12], &[0x00, 0x2E], snap, &[0; 38]].concat();
+    assert!(flood(&b, "acc20", &llc(&[0xAA, 0xAA, 3, 0, 0, 0, 0x81, 0x00])).is_empty());
+    assert!(flood(&b, "acc20", &llc(&[0xAA, 0xAA, 3, 0, 0, 0, 0x88, 0xA8])).is_empty());
+    for other in [
+        [0xAA, 0xAA, 3, 0, 0, 0, 0x08, 0x00],
+        [0xAA, 0xAA, 3, 0, 0, 1, 0x81, 0x00],
+        [0x42, 0x42, 3, 0, 0, 0, 0x81, 0x00],
+    ] {
+        assert_eq!(flood(&b, "acc20", &llc(&other)).len(), 4, "{other:02x?}");
+    }
+}
+
+#[test]
+fn only_vlans_that_are_flooded_learn_nothing() {
+    let mut b = bridge();
+    b.set_flood_vlans("20".parse().unwrap());
+    let learns = |vid| {
+        let untagged = frame(&[]);
+        let access = if vid == 20 { "acc20" } else { "acc10" };
+        b.classify(port(access), &untagged).unwrap().learn
+    };
+    assert!(learns(10) && !learns(20));
+}
+
 #[test]
 fn reserved_destinations_are_dropped() {
     let b = bridge();

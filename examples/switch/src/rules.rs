@@ -88,6 +88,12 @@ pub(crate) trait Admitted: Copy + Into<Classified> {
     fn reachable(&self) -> PortMask;
     fn fid(&self) -> Fid;
     fn learns(&self) -> bool;
+
+    /// Whether its destination is looked for: always, unless Open vSwitch is told to flood a VLAN.
+    #[inline]
+    fn looks_up(&self) -> bool {
+        true
+    }
 }
 
 impl RuleSet for chip::Table {
@@ -164,7 +170,12 @@ impl Admitted for openvswitch::Classified {
 
     #[inline]
     fn learns(&self) -> bool {
-        true
+        self.learn
+    }
+
+    #[inline]
+    fn looks_up(&self) -> bool {
+        self.learn
     }
 }
 

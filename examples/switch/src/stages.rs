@@ -225,7 +225,7 @@ impl<G: Guard> Stages<G> {
         let (outcome, ports) = if reserved {
             (Outcome::Filtered(Filtered::Reserved), PortMask::EMPTY)
         } else {
-            let station = match header.is_group() {
+            let station = match header.is_group() || !admitted.looks_up() {
                 true => None,
                 false => fdb.lookup(now, Key::from_bits48(admitted.fid(), header.dst_bits())),
             };

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::config::{PortConfig, PriorityTags, VlanMode};
 use super::stack::Stack;
-use crate::{DropReason, EtherType, Fid, PortId, PortMask, PortOutOfRange, TagEdit, frame};
+use crate::{DropReason, EtherType, Fid, PortId, PortMask, PortOutOfRange, TagEdit, VidSet, frame};
 
 /// Bits of the priority code point in the tag control information.
 const PCP: u32 = 0xE000;
@@ -40,6 +40,7 @@ pub struct Bridge<const WORDS: usize = 1> {
     /// By VID.
     carriers: Box<[Carriers<WORDS>]>,
     protected: PortMask<WORDS>,
+    flood_vlans: VidSet,
 }
 
 /// The ports that carry a VLAN.
@@ -63,6 +64,9 @@ pub struct Classified<const WORDS: usize = 1> {
     pub vid: crate::TagVid,
     /// The forwarding database: one for each VLAN.
     pub fid: Fid,
+    /// Whether stations of this VLAN are learned and looked for; else all its frames are flooded, see
+    /// [`Bridge::set_flood_vlans`].
+    pub learn: bool,
     received: Stack,
     /// The tags that the frame has inside of the bridge; the first may be without TPID and VID.
     inside: [u32; 2],
@@ -80,6 +84,7 @@ impl<const WORDS: usize> Bridge<WORDS> {
             vlan_limit: vlan_limit.clamp(1, 2),
             carriers: vec![carriers; 4096].into_boxed_slice(),
             protected: nothing,
+            flood_vlans: VidSet::EMPTY,
         };
         let everywhere = PortMask::first(ports as u16);
         bridge.carriers.iter_mut().for_each(|row| row.trunks = everywhere);
@@ -110,6 +115,17 @@ impl<const WORDS: usize> Bridge<WORDS> {
     /// From now on the bridge reads `vlan_limit` tags of a frame; see [`new`](Self::new).
     pub fn set_vlan_limit(&mut self, vlan_limit: usize) {
         self.vlan_limit = vlan_limit.clamp(1, 2);
+    }
+
+    /// The VLANs of which no station is learned or looked for: the column `flood_vlans` of the bridge,
+    /// empty at first. All stations are to be forgotten when it changes, as Open vSwitch does.
+    pub fn set_flood_vlans(&mut self, vlans: VidSet) {
+        self.flood_vlans = vlans;
+    }
+
+    /// The VLANs of which no station is learned or looked for.
+    pub fn flood_vlans(&self) -> &VidSet {
+        &self.flood_vlans
     }
 
     /// The ports of the bridge.
@@ -172,6 +188,7 @@ impl<const WORDS: usize> Bridge<WORDS> {
             reachable: self.ports().difference(hidden),
             vid: crate::TagVid::from_raw(vid),
             fid: Fid::masked(vid),
+            learn: !self.flood_vlans.contains(vid),
             received,
             inside,
         }
@@ -191,8 +208,7 @@ impl<const WORDS: usize> Bridge<WORDS> {
             }
         }
         // A tag that is cut is an error only where no whole one precedes it.
-        let first = frame.get(frame::HEADER_LEN - 2..).and_then(<[u8]>::first_chunk);
-        match first.copied().map(is_tpid) {
+        match ether_type(frame).map(is_tpid) {
             Some(false) => Ok(tags),
             Some(true) if tags.len() > 0 => Ok(tags),
             _ => Err(DropReason::Truncated),
@@ -265,6 +281,18 @@ impl<const WORDS: usize> Iterator for Copies<'_, WORDS> {
 
 fn assign<const WORDS: usize>(mask: &mut PortMask<WORDS>, port: PortId, member: bool) {
     *mask = if member { mask.with(port) } else { mask.without(port) };
+}
+
+/// The EtherType of a frame without tags; where an LLC frame has a SNAP header of the Ethernet family, the
+/// type in there. So an LLC frame that says that a tag follows has a tag that is cut, however long it is.
+fn ether_type(frame: &[u8]) -> Option<[u8; 2]> {
+    const SNAP: [u8; 6] = [0xAA, 0xAA, 0x03, 0, 0, 0];
+    let (ether_type, rest) = frame.get(frame::HEADER_LEN - 2..)?.split_first_chunk::<2>()?;
+    if !EtherType(u16::from_be_bytes(*ether_type)).is_length() {
+        return Some(*ether_type);
+    }
+    let inner = rest.strip_prefix(&SNAP).and_then(<[u8]>::first_chunk);
+    Some(*inner.unwrap_or(ether_type))
 }
 
 const fn is_tpid(bytes: [u8; 2]) -> bool {

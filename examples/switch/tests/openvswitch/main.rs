@@ -53,6 +53,11 @@ fn compare(random: &mut Random, seed: u64) -> bool {
         );
     }
     let mut ours = Ours::new(vlan_limit, &ports);
+    if random.one_in(3) {
+        let vlan = random::vlan(random).to_string();
+        lab.vsctl(&["set", "Bridge", BRIDGE, &format!("flood_vlans={vlan}")]);
+        ours.set_flood_vlans(&vlan);
+    }
     let mut sent = 0;
     while sent < FRAMES_PER_BRIDGE {
         let into = Ours::name(1 + random.below(ports.len()));

@@ -88,6 +88,12 @@ impl Ours {
         self.switch.openvswitch_mut().unwrap().set_vlan_limit(limit);
     }
 
+    /// As the column `flood_vlans`: stations are forgotten.
+    pub(crate) fn set_flood_vlans(&mut self, list: &str) {
+        self.switch.openvswitch_mut().unwrap().set_flood_vlans(list.parse().unwrap());
+        self.flush();
+    }
+
     pub(crate) fn set_ageing(&mut self, time: Duration) {
         self.switch.database_mut().set_ageing(self.now, Some(time)).unwrap();
     }

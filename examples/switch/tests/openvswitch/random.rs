@@ -92,13 +92,26 @@ pub(crate) fn frame(random: &mut Random) -> Vec<u8> {
         let (pcp, dei) = (random.pick(&[0, 0, any]), u16::from(random.one_in(3)));
         frame.extend((pcp << 13 | dei << 12 | random.pick(&VIDS)).to_be_bytes());
     }
-    frame.extend(random.pick(&[0x0800u16, 0x0806, 0xABCD, 0x88CC, 0x9100]).to_be_bytes());
+    if random.one_in(12) {
+        frame.extend(llc(random));
+    } else {
+        frame.extend(random.pick(&[0x0800u16, 0x0806, 0xABCD, 0x88CC, 0x9100]).to_be_bytes());
+    }
     let header = frame.len();
     frame.extend((0..random.pick(&[0, 46, 46, 46, 80])).map(|n: u8| n));
     if random.one_in(40) {
         frame.truncate(14.max(header - random.below(6)));
     }
     frame
+}
+
+/// A length and an LLC header, mostly with SNAP, which may claim that a tag follows.
+fn llc(random: &mut Random) -> Vec<u8> {
+    let ether_type = random.pick(&[0x8100u16, 0x88A8, 0x0800, 0x0100]).to_be_bytes();
+    let header = random.pick(&[[0xAA, 0xAA, 3, 0, 0, 0], [0xAA, 0xAA, 3, 0, 0, 1], [0x42, 0x42, 3, 0, 0, 0]]);
+    let mut bytes = [&[0x00, 0x2E][..], &header, &ether_type].concat();
+    bytes.truncate(random.pick(&[10, 10, 10, 10, 9, 8, 4]));
+    bytes
 }
 
 /// An address that some bridge filters, or a neighbour of one.
