@@ -276,7 +276,9 @@ impl Device {
 
     /// What the switch has learned, in the order of addresses.
     pub fn stations(&self, now: Duration) -> Vec<Station> {
-        let rows = self.switch.database().rows(now);
+        let database = self.switch.database();
+        let age_resolution = database.ageing().resolution();
+        let rows = database.rows(now);
         rows.into_iter()
             .map(|row| Station {
                 mac: row.key.mac().into_array(),
@@ -286,6 +288,7 @@ impl Device {
                 port: self.name(row.entry.port).to_owned(),
                 kind: kind(row.entry.kind),
                 age: row.age,
+                age_resolution: row.age.map(|_| age_resolution),
             })
             .collect()
     }

@@ -79,6 +79,9 @@ pub struct Station {
     /// Since it was last heard, in seconds; `None` if it does not age.
     #[serde(serialize_with = "seconds::some")]
     pub age: Option<Duration>,
+    /// It may have been heard this much earlier or later: a chip counts age in ticks of 100 seconds.
+    #[serde(serialize_with = "seconds::some")]
+    pub age_resolution: Option<Duration>,
 }
 
 /// Frames of a kind and from a port that storm control discarded, with no second of peace in between.
@@ -155,7 +158,8 @@ fn station_table(stations: &[Station]) -> String {
     let by_vlan = stations.iter().any(|station| station.vlan.is_some());
     let mut table = table(["station", "port", "kind", "age", if by_vlan { "vlan" } else { "" }]);
     for station in stations {
-        let age = station.age.map_or("-".into(), |age| format!("{:.1} s", age.as_secs_f64()));
+        let age = station.age.zip(station.age_resolution);
+        let age = age.map_or("-".into(), |(age, resolution)| ticked(age, resolution));
         let vlan = station.vlan.map(|vid| vid.to_string()).unwrap_or_default();
         table.add_row([station.name(), station.port.clone(), station.kind.to_owned(), age, vlan]);
     }
@@ -201,6 +205,14 @@ pub(crate) fn comparison(rows: &[Comparison]) -> String {
         ]);
     }
     lines(table, 1..=8)
+}
+
+/// An age that is counted in ticks, as precisely as it is known.
+fn ticked(age: Duration, tick: Duration) -> String {
+    match tick < Duration::from_secs(1) {
+        true => format!("{:.1} s", age.as_secs_f64()),
+        false => format!("{} s ± {} s", age.as_secs(), tick.as_secs()),
+    }
 }
 
 /// A short or long time, three digits or so.

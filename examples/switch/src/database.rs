@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use fdb::{
-    AgeingTooLong, Config, Counters, DirectCam, Entry, Fdb, FlushScope, HashTable, Key, Learned, PortId,
-    Refused, Row, SetAssoc,
+    Ageing, AgeingTooLong, Config, Counters, DirectCam, Entry, Fdb, FlushScope, HashTable, Key, Learned,
+    PortId, Refused, Row, SetAssoc,
 };
 
 /// A forwarding database with the store that the switch has.
@@ -88,6 +88,11 @@ impl Database {
     /// See [`Fdb::next_expiry`].
     pub fn next_expiry(&self) -> Option<Duration> {
         each_store!(self, fdb => fdb.next_expiry())
+    }
+
+    /// See [`Fdb::ageing`].
+    pub fn ageing(&self) -> Ageing {
+        each_store!(self, fdb => fdb.ageing())
     }
 
     /// See [`Fdb::set_ageing`].
