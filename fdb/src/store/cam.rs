@@ -1,5 +1,6 @@
 //! The table of the smallest chips: a direct map and, for what collides there, a small CAM.
 
+use super::slots::{Slot, Slots, sweep};
 use super::{Place, Store, sealed};
 use crate::Key;
 use crate::entry::Record;
@@ -26,23 +27,10 @@ pub struct DirectCam {
 const DIRECT: usize = 1024;
 const CAM: usize = 16;
 
-pub(super) type Slot = Option<(Key, Record)>;
-
 impl DirectCam {
     /// An empty table.
     pub const fn new() -> Self {
         Self { direct: [None; DIRECT], cam: [None; CAM] }
-    }
-
-    fn slot(&self, place: Place) -> Option<&Slot> {
-        self.direct.iter().chain(&self.cam).nth(place as usize)
-    }
-
-    fn slot_mut(&mut self, place: Place) -> Option<&mut Slot> {
-        match (place as usize).checked_sub(DIRECT) {
-            None => self.direct.get_mut(place as usize),
-            Some(in_cam) => self.cam.get_mut(in_cam),
-        }
     }
 }
 
@@ -58,6 +46,19 @@ fn index(key: Key) -> Place {
 }
 
 impl sealed::Sealed for DirectCam {}
+
+impl Slots for DirectCam {
+    fn slot(&self, place: Place) -> Option<&Slot> {
+        self.direct.iter().chain(&self.cam).nth(place as usize)
+    }
+
+    fn slot_mut(&mut self, place: Place) -> Option<&mut Slot> {
+        match (place as usize).checked_sub(DIRECT) {
+            None => self.direct.get_mut(place as usize),
+            Some(in_cam) => self.cam.get_mut(in_cam),
+        }
+    }
+}
 
 impl Store for DirectCam {
     const PORTS: u16 = 64;
@@ -89,29 +90,15 @@ impl Store for DirectCam {
     }
 
     fn set(&mut self, place: Place, record: Record) {
-        if let Some(Some((_, old))) = self.slot_mut(place) {
-            *old = record;
-        }
+        self.replace(place, record);
     }
 
     fn insert(&mut self, key: Key, record: Record) -> Option<Place> {
-        let mut number = 0;
-        while let Some(place) = self.rival(key, number) {
-            match self.slot_mut(place) {
-                Some(free @ None) => {
-                    *free = Some((key, record));
-                    return Some(place);
-                }
-                _ => number += 1,
-            }
-        }
-        None
+        self.fill(key, record)
     }
 
     fn remove(&mut self, place: Place) {
-        if let Some(slot) = self.slot_mut(place) {
-            *slot = None;
-        }
+        self.free(place);
     }
 
     fn rival(&self, key: Key, number: u32) -> Option<Place> {
@@ -132,19 +119,5 @@ impl Store for DirectCam {
 
     fn flushes(&self) -> Self::Flushes {
         [FlushSlot::EMPTY; 16]
-    }
-}
-
-pub(super) fn sweep<'a>(
-    slots: impl Iterator<Item = &'a mut Slot>,
-    mut quick: impl FnMut(Record) -> bool,
-    mut judge: impl FnMut(Key, Record) -> Option<Record>,
-) {
-    for slot in slots {
-        if let Some((key, record)) = *slot
-            && !quick(record)
-        {
-            *slot = judge(key, record).map(|kept| (key, kept));
-        }
     }
 }

@@ -7,6 +7,7 @@ mod cam;
 #[cfg(feature = "alloc")]
 mod hash;
 mod sets;
+mod slots;
 
 pub use cam::DirectCam;
 #[cfg(feature = "alloc")]

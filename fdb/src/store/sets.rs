@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::cam::{Slot, sweep};
+use super::slots::{Slot, Slots, sweep};
 use super::{Place, Store, sealed};
 use crate::Key;
 use crate::entry::Record;
@@ -87,7 +87,7 @@ impl fmt::Debug for SeededIndex {
     }
 }
 
-impl<I: IndexFn> SetAssoc<I> {
+impl<I: IndexFn> Slots for SetAssoc<I> {
     fn slot(&self, place: Place) -> Option<&Slot> {
         self.sets.as_flattened().get(place as usize)
     }
@@ -130,29 +130,15 @@ impl<I: IndexFn> Store for SetAssoc<I> {
     }
 
     fn set(&mut self, place: Place, record: Record) {
-        if let Some(Some((_, old))) = self.slot_mut(place) {
-            *old = record;
-        }
+        self.replace(place, record);
     }
 
     fn insert(&mut self, key: Key, record: Record) -> Option<Place> {
-        let mut number = 0;
-        while let Some(place) = self.rival(key, number) {
-            match self.slot_mut(place) {
-                Some(free @ None) => {
-                    *free = Some((key, record));
-                    return Some(place);
-                }
-                _ => number += 1,
-            }
-        }
-        None
+        self.fill(key, record)
     }
 
     fn remove(&mut self, place: Place) {
-        if let Some(slot) = self.slot_mut(place) {
-            *slot = None;
-        }
+        self.free(place);
     }
 
     fn rival(&self, key: Key, number: u32) -> Option<Place> {

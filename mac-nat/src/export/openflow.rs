@@ -55,7 +55,7 @@ pub(super) fn sort_by_port(
 ) -> Result<(), ExportError> {
     let uplink = &interfaces.uplink;
     let ports: Vec<_> = config.ports.iter().map(|port| interfaces.port(port.id)).collect::<Result<_, _>>()?;
-    let all: String = ports.iter().map(|port| format!("output:{port},")).collect();
+    let all = outputs(&ports);
     let wires: BTreeSet<_> = config.wire_macs().map(MacAddr6::into_array).collect();
     for wire in wires.into_iter().map(|wire| LowerCase(wire.into())) {
         // Our own frame, reflected.
@@ -69,13 +69,7 @@ pub(super) fn sort_by_port(
     line!(text, "priority=3800,in_port={uplink},{GROUP} actions={all}LOCAL");
     line!(text, "priority=10,in_port={uplink} actions=LOCAL");
     line!(text, "priority=10,in_port=LOCAL actions=output:{uplink}");
-    for (at, port) in ports.iter().enumerate() {
-        let others: String = ports
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != at)
-            .map(|(_, port)| format!("output:{port},"))
-            .collect();
+    for (port, others) in with_others(&ports) {
         to_ourselves(text, config, port);
         line!(text, "priority=100,in_port={port},{GROUP} actions={others}LOCAL,resubmit(,1)");
         line!(text, "priority=50,in_port={port} actions=resubmit(,1)");
@@ -87,6 +81,19 @@ pub(super) fn sort_by_port(
         line!(text, "table=1,priority=1900,icmp6,icmp_type={kind} actions=drop");
     }
     Ok(())
+}
+
+/// Each port with the actions that send a frame to all others.
+pub(super) fn with_others<'a>(ports: &[&'a str]) -> impl Iterator<Item = (&'a str, String)> {
+    ports.iter().enumerate().map(|(at, port)| {
+        let (before, behind) = (ports.iter().take(at), ports.iter().skip(at + 1));
+        (*port, outputs(before.chain(behind)))
+    })
+}
+
+/// The actions that send a frame to all of `ports`.
+pub(super) fn outputs<'a>(ports: impl IntoIterator<Item = &'a &'a str>) -> String {
+    ports.into_iter().map(|port| format!("output:{port},")).collect()
 }
 
 /// What a machine says to neighbours only, to the host, or to a MAC that the provider has for us.

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::openflow::{mark, to_ourselves, unreadable_discovery};
+use super::openflow::{mark, outputs, to_ourselves, unreadable_discovery, with_others};
 use super::{Ability, COOKIE, ExportError, Interfaces, Rules, line};
 use crate::binding::LowerCase;
 use crate::{Config, Mode};
@@ -22,20 +22,14 @@ pub(super) fn rules(config: &Config, interfaces: &Interfaces) -> Result<Rules, E
     }
     let (text, uplink, wire) = (&mut rules.text, &interfaces.uplink, LowerCase(config.host.mac));
     let ports: Vec<_> = config.ports.iter().map(|port| interfaces.port(port.id)).collect::<Result<_, _>>()?;
-    let all: String = ports.iter().map(|port| format!("output:{port},")).collect();
+    let all = outputs(&ports);
 
     line!(text, "priority=210,in_port={uplink},dl_src={wire} actions=drop");
     line!(text, "priority=100,in_port={uplink},{GROUP} actions={all}LOCAL");
     line!(text, "priority=90,in_port={uplink},dl_dst={wire} actions=resubmit(,20)");
     line!(text, "priority=10,in_port={uplink} actions=drop");
     line!(text, "priority=10,in_port=LOCAL actions=output:{uplink}");
-    for (at, port) in ports.iter().enumerate() {
-        let others: String = ports
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != at)
-            .map(|(_, port)| format!("output:{port},"))
-            .collect();
+    for (port, others) in with_others(&ports) {
         // A machine must not borrow the host's MAC.
         line!(text, "priority=75,in_port={port},dl_src={wire} actions=drop");
         to_ourselves(text, config, port);

@@ -9,132 +9,86 @@ use secgroup_rpc::{
 };
 use serde::{Deserialize, Serialize};
 
-#[derive(
-    Clone,
-    PartialEq,
-    Serialize,
-    Deserialize,
-    bitcode::Encode,
-    bitcode::Decode,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    prost::Message,
-)]
-pub(crate) struct Plain {
-    #[prost(message, repeated, tag = "1")]
-    pub(crate) devices: Vec<PlainDevice>,
-    #[prost(message, repeated, tag = "2")]
-    pub(crate) groups: Vec<PlainGroup>,
+/// Structs that every general codec of the bench can write and read.
+macro_rules! messages {
+    ($($(#[$doc:meta])* struct $name:ident { $($fields:tt)* })*) => {$(
+        $(#[$doc])*
+        #[derive(
+            Clone, PartialEq, Serialize, Deserialize, bitcode::Encode, bitcode::Decode, rkyv::Archive,
+            rkyv::Serialize, rkyv::Deserialize, prost::Message,
+        )]
+        pub(crate) struct $name { $($fields)* }
+    )*};
 }
 
-#[derive(
-    Clone,
-    PartialEq,
-    Serialize,
-    Deserialize,
-    bitcode::Encode,
-    bitcode::Decode,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    prost::Message,
-)]
-pub(crate) struct PlainDevice {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(crate) id: Vec<u8>,
-    #[prost(uint64, tag = "2")]
-    pub(crate) mac: u64,
-    #[prost(bytes = "vec", repeated, tag = "3")]
-    pub(crate) fixed_ips: Vec<Vec<u8>>,
-    #[prost(bytes = "vec", repeated, tag = "4")]
-    pub(crate) groups: Vec<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "5")]
-    pub(crate) network: Option<Vec<u8>>,
-    #[prost(string, optional, tag = "6")]
-    pub(crate) owner: Option<String>,
-    #[prost(bool, optional, tag = "7")]
-    pub(crate) port_security: Option<bool>,
-    #[prost(message, repeated, tag = "8")]
-    pub(crate) pairs: Vec<PlainMember>,
-}
+messages! {
+    struct Plain {
+        #[prost(message, repeated, tag = "1")]
+        pub(crate) devices: Vec<PlainDevice>,
+        #[prost(message, repeated, tag = "2")]
+        pub(crate) groups: Vec<PlainGroup>,
+    }
 
-/// An address pair, or a member that is more than an address.
-#[derive(
-    Clone,
-    PartialEq,
-    Serialize,
-    Deserialize,
-    bitcode::Encode,
-    bitcode::Decode,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    prost::Message,
-)]
-pub(crate) struct PlainMember {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(crate) address: Vec<u8>,
-    #[prost(uint32, tag = "2")]
-    pub(crate) prefix_len: u32,
-    #[prost(uint64, optional, tag = "3")]
-    pub(crate) mac: Option<u64>,
-}
+    struct PlainDevice {
+        #[prost(bytes = "vec", tag = "1")]
+        pub(crate) id: Vec<u8>,
+        #[prost(uint64, tag = "2")]
+        pub(crate) mac: u64,
+        #[prost(bytes = "vec", repeated, tag = "3")]
+        pub(crate) fixed_ips: Vec<Vec<u8>>,
+        #[prost(bytes = "vec", repeated, tag = "4")]
+        pub(crate) groups: Vec<Vec<u8>>,
+        #[prost(bytes = "vec", optional, tag = "5")]
+        pub(crate) network: Option<Vec<u8>>,
+        #[prost(string, optional, tag = "6")]
+        pub(crate) owner: Option<String>,
+        #[prost(bool, optional, tag = "7")]
+        pub(crate) port_security: Option<bool>,
+        #[prost(message, repeated, tag = "8")]
+        pub(crate) pairs: Vec<PlainMember>,
+    }
 
-#[derive(
-    Clone,
-    PartialEq,
-    Serialize,
-    Deserialize,
-    bitcode::Encode,
-    bitcode::Decode,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    prost::Message,
-)]
-pub(crate) struct PlainGroup {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(crate) id: Vec<u8>,
-    #[prost(message, repeated, tag = "2")]
-    pub(crate) rules: Vec<PlainRule>,
-    #[prost(bytes = "vec", repeated, tag = "3")]
-    pub(crate) members: Vec<Vec<u8>>,
-    #[prost(message, repeated, tag = "4")]
-    pub(crate) others: Vec<PlainMember>,
-}
+    /// An address pair, or a member that is more than an address.
+    struct PlainMember {
+        #[prost(bytes = "vec", tag = "1")]
+        pub(crate) address: Vec<u8>,
+        #[prost(uint32, tag = "2")]
+        pub(crate) prefix_len: u32,
+        #[prost(uint64, optional, tag = "3")]
+        pub(crate) mac: Option<u64>,
+    }
 
-#[derive(
-    Clone,
-    PartialEq,
-    Serialize,
-    Deserialize,
-    bitcode::Encode,
-    bitcode::Decode,
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    prost::Message,
-)]
-pub(crate) struct PlainRule {
-    #[prost(bool, tag = "1")]
-    pub(crate) ingress: bool,
-    #[prost(bool, tag = "2")]
-    pub(crate) ipv6: bool,
-    #[prost(uint32, optional, tag = "3")]
-    pub(crate) protocol: Option<u32>,
-    #[prost(uint32, optional, tag = "4")]
-    pub(crate) port_min: Option<u32>,
-    #[prost(uint32, optional, tag = "5")]
-    pub(crate) port_max: Option<u32>,
-    #[prost(bytes = "vec", optional, tag = "6")]
-    pub(crate) prefix: Option<Vec<u8>>,
-    #[prost(uint32, tag = "7")]
-    pub(crate) prefix_len: u32,
-    #[prost(bytes = "vec", optional, tag = "8")]
-    pub(crate) remote: Option<Vec<u8>>,
-    #[prost(bool, optional, tag = "9")]
-    pub(crate) stateful: Option<bool>,
+    struct PlainGroup {
+        #[prost(bytes = "vec", tag = "1")]
+        pub(crate) id: Vec<u8>,
+        #[prost(message, repeated, tag = "2")]
+        pub(crate) rules: Vec<PlainRule>,
+        #[prost(bytes = "vec", repeated, tag = "3")]
+        pub(crate) members: Vec<Vec<u8>>,
+        #[prost(message, repeated, tag = "4")]
+        pub(crate) others: Vec<PlainMember>,
+    }
+
+    struct PlainRule {
+        #[prost(bool, tag = "1")]
+        pub(crate) ingress: bool,
+        #[prost(bool, tag = "2")]
+        pub(crate) ipv6: bool,
+        #[prost(uint32, optional, tag = "3")]
+        pub(crate) protocol: Option<u32>,
+        #[prost(uint32, optional, tag = "4")]
+        pub(crate) port_min: Option<u32>,
+        #[prost(uint32, optional, tag = "5")]
+        pub(crate) port_max: Option<u32>,
+        #[prost(bytes = "vec", optional, tag = "6")]
+        pub(crate) prefix: Option<Vec<u8>>,
+        #[prost(uint32, tag = "7")]
+        pub(crate) prefix_len: u32,
+        #[prost(bytes = "vec", optional, tag = "8")]
+        pub(crate) remote: Option<Vec<u8>>,
+        #[prost(bool, optional, tag = "9")]
+        pub(crate) stateful: Option<bool>,
+    }
 }
 
 fn address(address: IpAddr) -> Vec<u8> {
