@@ -250,6 +250,21 @@ fn an_llc_frame_that_announces_a_tag_is_dropped() {
 }
 
 #[test]
+fn a_port_without_floods_is_reached_by_known_stations_only() {
+    let mut b = bridge();
+    b.set_no_flood(port("acc20"), true).unwrap();
+    check(
+        &b,
+        "tr1020",
+        &[c(20)],
+        &[("trunk", "[8100:vid=20,pcp=0]"), ("nt10", "[8100:vid=20,pcp=0]"), ("nu10", "[8100:vid=20,pcp=0]")],
+    );
+    let frame = b.classify(port("tr1020"), &frame(&[c(20)])).unwrap();
+    assert!(frame.reachable.contains(port("acc20")));
+    assert_eq!(b.set_no_flood(PortId::new(10).unwrap(), true).unwrap_err().capacity, 10);
+}
+
+#[test]
 fn only_vlans_that_are_flooded_learn_nothing() {
     let mut b = bridge();
     b.set_flood_vlans("20".parse().unwrap());

@@ -170,6 +170,14 @@ impl PrivateOvs {
         self.run("ovs-ofctl", &[&["-O", "OpenFlow10,OpenFlow13,OpenFlow14"], arguments].concat())
     }
 
+    /// Changes a flag of a port, in OpenFlow 1.0: later versions have no `no-flood`. Returns when the daemon
+    /// works by it.
+    pub fn mod_port(&self, bridge: &str, port: &str, change: &str) {
+        self.run("ovs-ofctl", &["-O", "OpenFlow10", "mod-port", bridge, port, change]);
+        // It takes the change over in the turn of its main loop after the one in which it answered.
+        (0..2).for_each(|_| drop(self.appctl("version", &[])));
+    }
+
     /// Runs any program of Open vSwitch with its directories set to this one's.
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
         let output = command(self.dir.path(), program)

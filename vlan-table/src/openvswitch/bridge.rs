@@ -40,6 +40,8 @@ pub struct Bridge<const WORDS: usize = 1> {
     /// By VID.
     carriers: Box<[Carriers<WORDS>]>,
     protected: PortMask<WORDS>,
+    /// Ports that get no floods.
+    quiet: PortMask<WORDS>,
     flood_vlans: VidSet,
 }
 
@@ -84,6 +86,7 @@ impl<const WORDS: usize> Bridge<WORDS> {
             vlan_limit: vlan_limit.clamp(1, 2),
             carriers: vec![carriers; 4096].into_boxed_slice(),
             protected: nothing,
+            quiet: nothing,
             flood_vlans: VidSet::EMPTY,
         };
         let everywhere = PortMask::first(ports as u16);
@@ -126,6 +129,18 @@ impl<const WORDS: usize> Bridge<WORDS> {
     /// The VLANs of which no station is learned or looked for.
     pub fn flood_vlans(&self) -> &VidSet {
         &self.flood_vlans
+    }
+
+    /// Whether `port` gets floods: OpenFlow's port flag `no-flood`, off at first. Frames to stations that
+    /// are known there still leave by it.
+    ///
+    /// # Errors
+    /// [`PortOutOfRange`] if there is no such port.
+    pub fn set_no_flood(&mut self, port: PortId, no_flood: bool) -> Result<(), PortOutOfRange> {
+        let capacity = self.ports.len() as u16;
+        self.port(port).ok_or(PortOutOfRange { port: port.get(), capacity })?;
+        assign(&mut self.quiet, port, no_flood);
+        Ok(())
     }
 
     /// The ports of the bridge.
@@ -184,7 +199,7 @@ impl<const WORDS: usize> Bridge<WORDS> {
             members = if inner == 0 { members.union(row.access) } else { members };
         }
         Classified {
-            members: members.difference(hidden),
+            members: members.difference(hidden).difference(self.quiet),
             reachable: self.ports().difference(hidden),
             vid: crate::TagVid::from_raw(vid),
             fid: Fid::masked(vid),

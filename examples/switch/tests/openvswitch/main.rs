@@ -54,6 +54,11 @@ fn compare(random: &mut Random, seed: u64) -> bool {
     }
     let mut ours = Ours::new(vlan_limit, &ports);
     if random.one_in(3) {
+        let quiet = Ours::name(1 + random.below(ports.len()));
+        lab.mod_port(BRIDGE, &quiet, "no-flood");
+        ours.set_no_flood(&quiet, true);
+    }
+    if random.one_in(3) {
         let vlan = random::vlan(random).to_string();
         lab.vsctl(&["set", "Bridge", BRIDGE, &format!("flood_vlans={vlan}")]);
         ours.set_flood_vlans(&vlan);

@@ -94,6 +94,12 @@ impl Ours {
         self.flush();
     }
 
+    /// As `ovs-ofctl mod-port`.
+    pub(crate) fn set_no_flood(&mut self, name: &str, no_flood: bool) {
+        let port = self.port(name);
+        self.switch.openvswitch_mut().unwrap().set_no_flood(port, no_flood).unwrap();
+    }
+
     pub(crate) fn set_ageing(&mut self, time: Duration) {
         self.switch.database_mut().set_ageing(self.now, Some(time)).unwrap();
     }
