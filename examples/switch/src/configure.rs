@@ -93,6 +93,7 @@ impl<G: Guard> Switch<G> {
         match &mut self.rules {
             Rules::Chip(table) if table.config().model.ports == config.model.ports => {
                 **table = chip::Table::new(config)?;
+                self.set_reserved(config.reserved_addresses());
                 Ok(())
             }
             _ => Err(ConfigError::OtherRules { wanted: config.model.name }),

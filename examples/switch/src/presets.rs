@@ -28,7 +28,8 @@ impl Switch {
             chip::Model::RTL8306SD => Database::set_assoc(Config::REALTEK),
             _ => Database::direct_cam(Config::REALTEK),
         };
-        Self::new(Rules::Chip(Box::new(table)), database, ReservedAddresses::RealtekForward)
+        let reserved = table.config().reserved_addresses();
+        Self::new(Rules::Chip(Box::new(table)), database, reserved)
     }
 
     /// An 802.1Q bridge.

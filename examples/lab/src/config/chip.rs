@@ -26,7 +26,7 @@ use vlan_table::chip::registers::{Field, Image};
 use vlan_table::chip::{
     Config, DumpError, Entry, Model, NonPvidScope, Table, TagOp, UnawareTags, UnknownVid,
 };
-use vlan_table::{PortId, PortMask, ReservedAddresses};
+use vlan_table::{PortId, PortMask};
 
 use crate::device::Device;
 use crate::document::{self, Document, Seconds};
@@ -129,7 +129,6 @@ enum TagOpName {
 pub(super) struct Setup {
     table: Table,
     names: Vec<String>,
-    reserved: ReservedAddresses,
     storm: Storm,
     ageing: Ageing,
 }
@@ -148,10 +147,6 @@ impl Setup {
         Ok(Self {
             table: Table::new(draft.table).map_err(|e| document.fault(whole, e))?,
             names: draft.names,
-            reserved: match switch.forward_reserved.unwrap_or(image.read(Field::FORWARD_RESERVED) == 1) {
-                true => ReservedAddresses::RealtekForward,
-                false => ReservedAddresses::RealtekDrop,
-            },
             storm: match switch.storm_filter.unwrap_or(image.read(Field::STORM_CONTROL) == 1) {
                 true => Storm::consecutive(ConsecutiveSettings::RTL8305),
                 false => Storm::Off,
@@ -168,7 +163,8 @@ impl Setup {
             _ => Database::direct_cam(config),
         };
         let rules = Rules::Chip(Box::new(self.table.clone()));
-        let mut switch = switch::Switch::new(rules, database, self.reserved);
+        let reserved = self.table.config().reserved_addresses();
+        let mut switch = switch::Switch::new(rules, database, reserved);
         switch.set_storm(self.storm.clone());
         Device::new(model.name, switch, self.names.clone())
     }
@@ -180,13 +176,7 @@ impl Default for Setup {
         let model = Model::RTL8305SC;
         let table =
             Table::new(Config::new(model)).unwrap_or_else(|e| unreachable!("reset values are valid: {e}"));
-        Self {
-            table,
-            names: names(model),
-            reserved: ReservedAddresses::RealtekForward,
-            storm: Storm::Off,
-            ageing: Ageing::REALTEK,
-        }
+        Self { table, names: names(model), storm: Storm::Off, ageing: Ageing::REALTEK }
     }
 }
 
@@ -270,6 +260,7 @@ impl Draft<'_> {
         set(&mut table.tagged_only, switch.tagged_only);
         set(&mut table.unicast_leak, switch.unicast_leak);
         set(&mut table.arp_leak, switch.arp_leak);
+        set(&mut table.forward_reserved, switch.forward_reserved);
         let policies = &mut table.policies;
         set(&mut policies.unknown_vid, switch.unknown_vid.map(Into::into));
         set(&mut policies.non_pvid_scope, switch.non_pvid_scope.map(Into::into));
