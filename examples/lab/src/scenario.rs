@@ -73,6 +73,10 @@ impl Scenario {
     pub fn find(name: &Path) -> Result<Self, BadInput> {
         match library::text(name) {
             Some(text) if !name.exists() => Self::of(Document::new(&name.with_extension("toml"), text)),
+            None if !name.exists() => {
+                Err(BadInput::new(name.display(), "neither a scenario that is bundled nor a file")
+                    .help("`lab list` names those that are bundled; a file is given by its path"))
+            }
             _ => Self::read(name),
         }
     }

@@ -53,7 +53,7 @@ const MISTAKES: [(&[&str], &[&str]); 14] = [
     (&["replay", "--in", "0=chip.toml"], &["chip.toml", "neither a pcap nor a pcapng"]),
     (&["replay", "--in", "0=hello.pcap", "--out", "chip.toml"], &["--out chip.toml", "is a file"]),
     (&["replay", "--switch", "nowhere.toml", "--in", "0=hello.pcap"], &["nowhere.toml", "No such file"]),
-    (&["run", "nowhere.toml"], &["nowhere.toml", "No such file"]),
+    (&["run", "nowhere.toml"], &["nowhere.toml", "lab list"]),
     (&["run", "hello.pcap"], &["hello.pcap"]),
     (&["live", "--port", "9=lo"], &["--port 9=lo", "no port 9"]),
     (&["live", "--port", "0=lo", "--port", "0=lo"], &["named twice"]),
