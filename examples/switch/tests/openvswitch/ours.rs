@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use fdb::{Entry, FlushScope, Key, Kind};
+use fdb::{Config, Entry, FlushScope, Key, Kind, WhenFull};
 use private_ovs::{FdbRow, Frames};
 use switch::vlan_table::openvswitch::Bridge;
 use switch::vlan_table::{Fid, FrameMut, PortId, TagVid};
 use switch::{Database, Switch};
 
+use crate::both::shown;
 use crate::ports;
 
 /// A switch under Open vSwitch's rules. Port 0 is the bridge's own, a trunk of all VLANs whose
-/// frames nobody collects; the others are named `p1`, `p2`, ...
+/// frames nobody collects.
 pub(crate) struct Ours {
     pub(crate) switch: Switch,
     pub(crate) now: Duration,
@@ -19,29 +20,15 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
-    pub(crate) fn name(number: usize) -> String {
-        format!("p{number}")
-    }
-
-    pub(crate) fn new(vlan_limit: usize, ports: &[Vec<String>]) -> Self {
-        let names: Vec<_> = (1..=ports.len()).map(Self::name).collect();
-        let named = names.iter().map(String::as_str).zip(ports.iter().map(Vec::as_slice));
-        Self::with_names(vlan_limit, fdb::Config { zero_is_station: true, ..fdb::Config::DEFAULT }, named)
-    }
-
-    pub(crate) fn with_names<'a>(
-        vlan_limit: usize,
-        config: fdb::Config,
-        ports: impl Iterator<Item = (&'a str, &'a [String])>,
-    ) -> Self {
-        let ports: Vec<_> = ports.collect();
+    /// Ports with these names and columns.
+    pub(crate) fn new(vlan_limit: usize, ports: &[(String, Vec<String>)]) -> Self {
         let mut bridge = Bridge::new(ports.len() as u16 + 1, vlan_limit);
-        for (number, (_, columns)) in (1..).zip(&ports) {
+        for (number, (_, columns)) in (1..).zip(ports) {
             bridge.set_port(PortId::new(number).unwrap(), ports::config(columns)).unwrap();
         }
-        let names = ["br0"].into_iter().chain(ports.iter().map(|(name, _)| *name)).map(Into::into).collect();
-        let switch = Switch::openvswitch(bridge, Database::hashed(8192, [3, 4], config));
-        Self { switch, now: Duration::ZERO, names }
+        let names =
+            ["br0"].into_iter().chain(ports.iter().map(|(name, _)| &**name)).map(Into::into).collect();
+        Self { switch: Switch::openvswitch(bridge, database(None)), now: Duration::ZERO, names }
     }
 
     pub(crate) fn port(&self, name: &str) -> PortId {
@@ -70,7 +57,7 @@ impl Ours {
 
     pub(crate) fn fdb(&self) -> Vec<FdbRow> {
         let row = |row: fdb::Row| {
-            let mac = row.key.mac().into_array().map(|octet| format!("{octet:02x}")).join(":");
+            let mac = shown(row.key.mac().into_array());
             (row.entry.port.to_string(), row.key.fid().get(), mac, row.entry.kind == Kind::Static)
         };
         let mut rows: Vec<_> = self.switch.database().rows(self.now).into_iter().map(row).collect();
@@ -104,6 +91,12 @@ impl Ours {
         self.switch.database_mut().set_ageing(self.now, Some(time)).unwrap();
     }
 
+    /// As `mac-table-size`; all stations are forgotten.
+    pub(crate) fn set_table_size(&mut self, stations: u32) {
+        let bridge = self.switch.openvswitch_mut().unwrap().clone();
+        self.switch = Switch::openvswitch(bridge, database(Some(stations)));
+    }
+
     /// As `fdb/flush`: statics stay.
     pub(crate) fn flush(&mut self) {
         self.switch.database_mut().flush(self.now, FlushScope::ALL);
@@ -120,6 +113,11 @@ impl Ours {
     pub(crate) fn remove(&mut self, vlan: u16, mac: [u8; 6]) {
         assert!(self.switch.database_mut().remove(self.now, Key::from_octets(fid(vlan), mac)).is_some());
     }
+}
+
+fn database(total: Option<u32>) -> Database {
+    let when_full = WhenFull::Fair;
+    Database::hashed(8192, [3, 4], Config { total, when_full, zero_is_station: true, ..Config::DEFAULT })
 }
 
 fn fid(vlan: u16) -> Fid {

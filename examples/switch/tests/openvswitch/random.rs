@@ -1,5 +1,7 @@
 //! Random ports and frames that meet each other often.
 
+use core::ops::Range;
+
 /// xorshift64*.
 pub(crate) struct Random(u64);
 
@@ -32,8 +34,19 @@ impl Random {
 
 const VIDS: [u16; 8] = [0, 1, 10, 20, 30, 40, 4094, 4095];
 
+/// About so many ports, named `p1`, `p2`, ..., with their columns.
+pub(crate) fn ports(random: &mut Random, count: Range<usize>) -> Vec<(String, Vec<String>)> {
+    let count = count.start + random.below(count.len());
+    (1..=count).map(|number| (format!("p{number}"), columns(random))).collect()
+}
+
+/// The name of one of them.
+pub(crate) fn port(random: &mut Random, ports: &[(String, Vec<String>)]) -> String {
+    ports[random.below(ports.len())].0.clone()
+}
+
 /// Columns of a port.
-pub(crate) fn columns(random: &mut Random) -> Vec<String> {
+fn columns(random: &mut Random) -> Vec<String> {
     let modes = ["access", "access", "trunk", "native-tagged", "native-untagged", "dot1q-tunnel"];
     let mode = random.pick(&modes);
     let mut columns = vec![format!("vlan_mode={mode}")];

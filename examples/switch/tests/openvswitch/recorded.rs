@@ -22,7 +22,8 @@ fn recorded_answers_of_open_vswitch_are_ours() {
     }
     let bridges: Value = serde_json::from_slice(&std::fs::read(FILE).unwrap()).unwrap();
     for bridge in array(&bridges) {
-        let ports: Vec<Vec<String>> = array(&bridge["ports"]).iter().map(strings).collect();
+        let columns = array(&bridge["ports"]).iter().map(strings);
+        let ports: Vec<_> = (1..).map(|number| format!("p{number}")).zip(columns).collect();
         let limit = bridge["vlan_limit"].as_u64().unwrap() as usize;
         let mut ours = Ours::new(limit, &ports);
         for exchange in array(&bridge["exchanges"]) {
@@ -48,16 +49,12 @@ fn record_bridge(seed: u64) -> Option<Value> {
     lab.add_bridge(BRIDGE, &["fail_mode=standalone"]);
     let limit = 1 + seed % 2;
     lab.vsctl(&["set", "Open_vSwitch", ".", &format!("other_config:vlan-limit={limit}")]);
-    let ports: Vec<_> = (0..4 + random.below(4)).map(|_| random::columns(&mut random)).collect();
-    for (number, columns) in ports.iter().enumerate() {
-        lab.add_port(
-            BRIDGE,
-            &Ours::name(number + 1),
-            &columns.iter().map(String::as_str).collect::<Vec<_>>(),
-        );
+    let ports = random::ports(&mut random, 4..8);
+    for (name, columns) in &ports {
+        lab.add_port(BRIDGE, name, &columns.iter().map(String::as_str).collect::<Vec<_>>());
     }
     let exchanges = (0..EXCHANGES).map(|_| {
-        let into = Ours::name(1 + random.below(ports.len()));
+        let into = random::port(&mut random, &ports);
         let mut frames: Vec<_> = (0..4).map(|_| random::frame(&mut random)).collect();
         frames.iter_mut().for_each(|frame| frame.truncate(LONGEST));
         let out = lab.exchange_all(&into, &frames);
@@ -65,7 +62,8 @@ fn record_bridge(seed: u64) -> Option<Value> {
         json!({ "into": into, "frames": frames, "out": hex_output(&out) })
     });
     let exchanges: Vec<_> = exchanges.collect();
-    Some(json!({ "vlan_limit": limit, "ports": ports, "exchanges": exchanges, "fdb": lab.fdb(BRIDGE) }))
+    let columns: Vec<_> = ports.iter().map(|(_, columns)| columns).collect();
+    Some(json!({ "vlan_limit": limit, "ports": columns, "exchanges": exchanges, "fdb": lab.fdb(BRIDGE) }))
 }
 
 fn hex_output(output: &Frames) -> Value {

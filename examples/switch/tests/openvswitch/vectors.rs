@@ -1,4 +1,5 @@
-//! The collection of corner cases beside the repository: frame by frame what Open vSwitch did.
+//! The collection of corner cases beside the repository: frame by frame what Open vSwitch did, and does
+//! where it is installed.
 //!
 //! The file holds frames and answers; how the switch was configured in between is said here.
 
@@ -6,9 +7,8 @@ use std::time::Duration;
 
 use private_ovs::Frames;
 use serde_json::{Value, json};
-use switch::vlan_table::ReservedAddresses;
 
-use crate::ours::Ours;
+use crate::both::{self, Both};
 use crate::recorded::{array, bytes};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/peers/ovs/vectors.json");
@@ -38,130 +38,126 @@ fn corner_cases_of_open_vswitch_are_ours() {
         return;
     };
     let vectors: Value = serde_json::from_slice(&file).unwrap();
-    let mut bench = Bench::new(1, fdb::Config { zero_is_station: true, ..fdb::Config::DEFAULT });
     assert_eq!(array(&vectors).len(), 60);
+    let owned = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect();
+    let ports = PORTS.map(|(name, columns)| (name.to_owned(), owned(columns)));
+    let mut both = Both::new("corner cases", 1, &ports);
     for vector in array(&vectors) {
         let id = vector["id"].as_str().unwrap();
-        bench.prepare(id);
+        prepare(&mut both, id);
         match vector["frame"].as_str() {
             Some(frame) => {
-                let left = bench.ours.exchange(vector["in_port"].as_str().unwrap(), &[bytes(frame)]);
+                let left = both.exchange(vector["in_port"].as_str().unwrap(), &[bytes(frame)]);
                 assert_eq!(shown(&left), vector["out"], "{id}: {}", vector["desc"]);
             }
-            None => assert!(bench.holds(id), "{id}: {}", vector["desc"]),
+            None => assert!(holds(&mut both, id), "{id}: {}", vector["desc"]),
         }
+        if id != "V43" {
+            both.compare_stations();
+        }
+    }
+    if both.has_open_vswitch() {
+        println!("60 corner cases: no difference");
     }
 }
 
-struct Bench {
-    ours: Ours,
+/// What happens before a vector.
+fn prepare(both: &mut Both, id: &str) {
+    match id {
+        "V24" => both.set_vlan_limit(2),
+        "V26" => both.set_vlan_limit(1),
+        "V30" => {
+            both.flush();
+            both.add_static("acc10", 10, D);
+        }
+        "V32" => both.flush(),
+        "V33" => both.add_static("acc20", 10, C),
+        "V34" => {
+            both.remove(10, C);
+            both.remove(10, D);
+            both.exchange("acc10", &[frame(ALL, A)]);
+            both.exchange("acc10b", &[frame(ALL, D)]);
+            both.set_port("acc10b", &["tag=20"]);
+        }
+        "V35" => {
+            both.set_port("acc10b", &["tag=10"]);
+            both.set_no_flood("acc20", true);
+        }
+        "V35b" => {
+            both.set_no_flood("acc20", false);
+            both.exchange("acc20", &[frame(ALL, A)]);
+            both.set_down("acc20", true);
+        }
+        "V36" => {
+            both.set_down("acc20", false);
+            both.set_flood_vlans("20");
+        }
+        "V37" => {
+            both.set_flood_vlans("");
+            both.set_forward_bpdu(true);
+        }
+        "V38" => {
+            both.set_forward_bpdu(false);
+            for port in ["acc10", "acc10b"] {
+                both.set_port(port, &["tag=10", "protected=true"]);
+            }
+        }
+        "V39" => {
+            both.set_port("acc10", &["tag=10"]);
+            both.set_port("acc10b", &["tag=4095", "vlan_mode=trunk", "trunks=4095"]);
+        }
+        "V41" => both.set_port("acc10b", &["tag=4095"]),
+        "V42" => {
+            both.set_port("acc10b", &["tag=10"]);
+            both.set_ageing(Duration::from_secs(15));
+            both.flush();
+        }
+        "V43" => both.set_table_size(10),
+        "V44" => both.set_table_size(8192),
+        _ => {}
+    }
 }
 
-impl Bench {
-    fn new(vlan_limit: usize, config: fdb::Config) -> Self {
-        let columns: Vec<_> =
-            PORTS.iter().map(|(_, columns)| columns.iter().map(|c| (*c).to_owned()).collect()).collect();
-        let named = PORTS.iter().map(|(name, _)| *name).zip(columns.iter().map(Vec::as_slice));
-        Self { ours: Ours::with_names(vlan_limit, config, named) }
+/// Whether a statement about the forwarding database holds.
+fn holds(both: &mut Both, id: &str) -> bool {
+    let known = |both: &Both, port: u16, vlan: u16, mac: [u8; 6], is_static: bool| {
+        both.compare_stations();
+        both.ours.fdb().contains(&(port.to_string(), vlan, both::shown(mac), is_static))
+    };
+    let anywhere = |both: &Both, part: &str| both.ours.fdb().iter().any(|row| row.2.contains(part));
+    match id {
+        "V15b" => known(both, 3, 10, A, false),
+        "V16b" => !anywhere(both, "03:00"),
+        "V17b" => !anywhere(both, ":77"),
+        "V31b" | "V32" => known(both, 2, 10, D, true),
+        "V34" => known(both, 2, 10, A, false) && !anywhere(both, ":0d"),
+        "V42" => {
+            both.exchange("acc10", &[frame(ALL, A)]);
+            both.advance(Duration::from_secs(14));
+            let before = known(both, 2, 10, A, false);
+            both.advance(Duration::from_secs(2));
+            before && !known(both, 2, 10, A, false)
+        }
+        "V43" => overflow_is_fair(both),
+        "V46b" => known(both, 4, 20, [0; 6], false),
+        _ => panic!("{id} is new"),
     }
+}
 
-    /// What happens before a vector.
-    fn prepare(&mut self, id: &str) {
-        let ours = &mut self.ours;
-        match id {
-            "V24" => ours.set_vlan_limit(2),
-            "V26" => ours.set_vlan_limit(1),
-            "V30" => {
-                ours.flush();
-                ours.add_static("acc10", 10, D);
-            }
-            "V32" => ours.flush(),
-            "V33" => ours.add_static("acc20", 10, C),
-            "V34" => {
-                ours.remove(10, C);
-                ours.remove(10, D);
-                ours.exchange("acc10", &[frame(ALL, A)]);
-                ours.exchange("acc10b", &[frame(ALL, D)]);
-                ours.set_port("acc10b", &["tag=20"]);
-            }
-            "V35" => {
-                ours.set_port("acc10b", &["tag=10"]);
-                ours.set_no_flood("acc20", true);
-            }
-            // A port that is down by OpenFlow's flag is the device's business: nothing to be set here.
-            "V35b" => {
-                ours.set_no_flood("acc20", false);
-                ours.exchange("acc20", &[frame(ALL, A)]);
-            }
-            "V36" => ours.set_flood_vlans("20"),
-            "V37" => {
-                ours.set_flood_vlans("");
-                ours.switch.set_reserved(ReservedAddresses::RelayAll);
-            }
-            "V38" => {
-                ours.switch.set_reserved(ReservedAddresses::OpenVSwitch);
-                for port in ["acc10", "acc10b"] {
-                    ours.set_port(port, &["tag=10", "protected=true"]);
-                }
-            }
-            "V39" => {
-                ours.set_port("acc10", &["tag=10"]);
-                ours.set_port("acc10b", &["tag=4095", "vlan_mode=trunk", "trunks=4095"]);
-            }
-            "V41" => ours.set_port("acc10b", &["tag=4095"]),
-            "V42" => {
-                ours.set_port("acc10b", &["tag=10"]);
-                ours.set_ageing(Duration::from_secs(15));
-            }
-            "V44" => *self = Self::new(1, fdb::Config { zero_is_station: true, ..fdb::Config::DEFAULT }),
-            _ => {}
+/// Ten places: twelve stations of one port do not push out the three of another. (Open vSwitch gives
+/// up the longest silent station of the big port; ours one that was silent for long, found
+/// without a list in order of time.)
+fn overflow_is_fair(both: &mut Both) -> bool {
+    for (port, name, stations) in [(0x20, "acc20", 3), (0x10, "acc10", 12)] {
+        for number in 0..stations {
+            both.ours.now += Duration::from_secs(1);
+            both.exchange(name, &[frame(ALL, [2, 0, 0, 0, port, number])]);
         }
     }
-
-    /// Whether a statement about the forwarding database holds.
-    fn holds(&mut self, id: &str) -> bool {
-        let ours = &mut self.ours;
-        let known = |ours: &Ours, port: u16, vlan: u16, mac: [u8; 6], is_static: bool| {
-            let mac = mac.map(|octet| format!("{octet:02x}")).join(":");
-            ours.fdb().contains(&(port.to_string(), vlan, mac, is_static))
-        };
-        let anywhere = |ours: &Ours, part: &str| ours.fdb().iter().any(|row| row.2.contains(part));
-        match id {
-            "V15b" => known(ours, 3, 10, A, false),
-            "V16b" => !anywhere(ours, "03:00"),
-            "V17b" => !anywhere(ours, ":77"),
-            "V31b" | "V32" => known(ours, 2, 10, D, true),
-            "V34" => known(ours, 2, 10, A, false) && !anywhere(ours, ":0d"),
-            "V42" => {
-                ours.exchange("acc10", &[frame(ALL, A)]);
-                let sent = ours.now;
-                ours.now = sent + Duration::from_secs(14);
-                let before = known(ours, 2, 10, A, false);
-                ours.now = sent + Duration::from_secs(16);
-                before && !known(ours, 2, 10, A, false)
-            }
-            "V43" => self.overflow_is_fair(),
-            "V46b" => known(ours, 4, 20, [0; 6], false),
-            _ => panic!("{id} is new"),
-        }
-    }
-
-    /// Ten places: twelve stations of one port do not push out the three of another. (Open vSwitch gives
-    /// up the longest silent station of the big port; ours one that was silent for long, found
-    /// without a list in order of time.)
-    fn overflow_is_fair(&mut self) -> bool {
-        let config = fdb::Config { total: Some(10), when_full: fdb::WhenFull::Fair, ..fdb::Config::DEFAULT };
-        *self = Self::new(1, config);
-        for (port, name, stations) in [(0x20, "acc20", 3), (0x10, "acc10", 12)] {
-            for number in 0..stations {
-                self.ours.now += Duration::from_secs(1);
-                self.ours.exchange(name, &[frame(ALL, [2, 0, 0, 0, port, number])]);
-            }
-        }
-        let rows = self.ours.fdb();
-        let of = |port: &str| rows.iter().filter(|row| row.0 == port).count();
-        (of("4"), of("2"), rows.len()) == (3, 7, 10)
-    }
+    [("4", 3), ("2", 7)].into_iter().all(|(port, expected)| {
+        let ours = both.ours.fdb().iter().filter(|row| row.0 == port).count();
+        ours == expected && both.their_stations(port).is_none_or(|theirs| theirs == expected)
+    })
 }
 
 /// An untagged frame, as the collection makes them.
