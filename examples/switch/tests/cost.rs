@@ -95,7 +95,7 @@ fn no_frame_allocates_whatever_becomes_of_it() {
                     left += copy.write(frame, &mut buffer).unwrap();
                 }
             }
-            switch.receive_batch(now, &batch, |_, decision| left += decision.ports.len() as usize);
+            switch.receive_batch(now, &batch, |_, decision| left += decision.ports.len());
             switch.handle_timeout(now);
             while let Some(Transmit { len, .. }) = switch.poll_transmit(&mut buffer).unwrap() {
                 left += len;
