@@ -171,7 +171,7 @@ impl<'a> Copies<'a> {
 impl Iterator for Copies<'_> {
     type Item = Copy;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Copy> {
         let (ports, edit) = match &mut self.source {
             Source::Table { rules, frame, left } => {
@@ -187,7 +187,7 @@ impl Iterator for Copies<'_> {
 }
 
 /// The lowest of `ports`, and all others that do the same to the frame's tags.
-#[inline]
+#[inline(always)]
 fn equal_copies(
     rules: &Rules,
     frame: &vlan_table::Classified,

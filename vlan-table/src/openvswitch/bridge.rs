@@ -279,6 +279,7 @@ impl<const WORDS: usize> Iterator for Copies<'_, WORDS> {
 
     /// Open vSwitch makes one list of actions for all ports, so the tags that a port's copy starts
     /// from are those of the port before it: the list is replayed for every distinct copy.
+    #[inline(never)] // long, where its callers are short
     fn next(&mut self) -> Option<Self::Item> {
         let mut found: Option<Stack> = None;
         let mut ports = PortMask::EMPTY;
