@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::desired::Desired;
-use crate::plan::{Op, Plan, Status, plan};
+use crate::plan::{Op, Plan, Planner, Status};
 
 /// First pause after an operation that failed; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -20,6 +20,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Agent<B> {
     backend: B,
+    planner: Planner,
     /// What to leave alone until when, and why; by object.
     pauses: BTreeMap<String, Pause>,
     reported: BTreeMap<String, Status>,
@@ -57,7 +58,7 @@ pub struct Outcome {
 impl<B: Backend> Agent<B> {
     /// An agent that knows nothing yet.
     pub fn new(backend: B) -> Self {
-        Self { backend, pauses: BTreeMap::new(), reported: BTreeMap::new() }
+        Self { backend, planner: Planner::default(), pauses: BTreeMap::new(), reported: BTreeMap::new() }
     }
 
     /// The switch.
@@ -73,8 +74,7 @@ impl<B: Backend> Agent<B> {
         let deadline = Instant::now() + patience;
         let (mut applied, mut rounds) = (0, 0);
         loop {
-            let observed = self.backend.observe()?;
-            let plan = plan(desired, &observed);
+            let plan = self.planner.plan(desired, self.backend.observe()?);
             let now = Instant::now();
             let due: Vec<_> = plan.ops.iter().filter(|op| !self.is_paused(op, now)).cloned().collect();
             let over = if due.is_empty() { is_settled(&plan) || now >= deadline } else { rounds == ROUNDS };

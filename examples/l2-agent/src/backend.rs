@@ -11,7 +11,7 @@ pub trait Backend {
     ///
     /// # Errors
     /// The switch cannot be reached; the caller keeps its state and tries again.
-    fn observe(&mut self) -> anyhow::Result<Observed>;
+    fn observe(&mut self) -> anyhow::Result<&Observed>;
 
     /// Applies operations in order. One that fails does not keep the others from being tried.
     ///

@@ -38,7 +38,7 @@ pub(crate) fn node(desired: &Desired) -> anyhow::Result<SimSwitch> {
 
 /// Sends a broadcast from every guest's port and every network card.
 pub(crate) fn reach(switch: &mut SimSwitch) -> Vec<Heard> {
-    let Ok(observed) = switch.observe() else { return Vec::new() };
+    let Ok(observed) = switch.observe().cloned() else { return Vec::new() };
     let ports = observed.bridges.values().flat_map(|bridge| &bridge.ports);
     let senders = ports.filter(|(_, port)| port.kind != "patch");
     senders.map(|(name, port)| Heard { from: name.clone(), by: hear(switch, name, port) }).collect()

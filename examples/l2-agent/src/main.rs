@@ -77,10 +77,11 @@ fn simulate(arguments: &SwitchArgs) -> anyhow::Result<ExitCode> {
 
 fn show(arguments: &SwitchArgs) -> anyhow::Result<ExitCode> {
     let desired = Desired::read(&arguments.desired)?;
-    let observed =
-        if arguments.sim { demo::node(&desired)?.observe()? } else { connect(arguments)?.observe()? };
-    let plan = plan(&desired, &observed);
-    output::show(&desired, &observed, &plan, arguments.json)?;
+    let mut switch: Box<dyn Backend> =
+        if arguments.sim { Box::new(demo::node(&desired)?) } else { Box::new(connect(arguments)?) };
+    let observed = switch.observe()?;
+    let plan = plan(&desired, observed);
+    output::show(&desired, observed, &plan, arguments.json)?;
     Ok(if plan.status.values().all(|status| *status == Status::Up) {
         ExitCode::SUCCESS
     } else {

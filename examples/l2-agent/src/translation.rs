@@ -76,7 +76,7 @@ impl Translation {
         let interfaces = Interfaces::new(&uplink, [(INSIDE, inside.as_str())]);
         let rules =
             DataPlane::OpenFlow.export(&self.config(), &interfaces).map_err(|error| error.to_string())?;
-        let flows = rules.text.lines().map(|line| line.parse::<Flow>().map(Flow::canonical));
+        let flows = rules.text.lines().map(|line| line.parse::<Flow>().map(|flow| flow.canonical()));
         let left_out = rules.left_out.iter().map(|left| {
             format!("translation of {} is left out: OpenFlow lacks {:?}", left.binding.net, left.lacks)
         });

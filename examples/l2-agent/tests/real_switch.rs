@@ -95,7 +95,6 @@ fn a_restarted_switch_gets_its_flows_back() {
     agent.converge(&desired, PATIENCE).unwrap();
     switch.kill_daemon();
     switch.start_daemon();
-    agent.backend().doubt_flows();
     let after = agent.converge(&desired, PATIENCE).unwrap();
     assert!(after.plan.is_done() && after.applied > 0, "{after:#?}");
     assert_eq!(after.plan.status["p1"], Status::Up);

@@ -20,16 +20,19 @@
 //! ```
 
 mod base;
+mod memo;
+mod parts;
 mod rules;
 mod spelling;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use macaddr::MacAddr6;
-use secgroup_rpc::{Device, Info};
+use secgroup_rpc::Device;
 use vlan_table::VlanId;
 
 use crate::flow::Flow;
+pub(crate) use memo::Memo;
 use spelling::{Match, goto};
 
 /// Tables of the filter.
@@ -77,31 +80,12 @@ pub(crate) struct Port<'a> {
 }
 
 /// A network on this node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Network {
     /// Its local VLAN.
     pub(crate) vlan: VlanId,
     /// OpenFlow number of the patch port towards its wire or tunnels; `None` if it stays here.
     pub(crate) way_out: Option<u16>,
-}
-
-/// All flows of the filter, and the rules that Open vSwitch has no words for: they admit nothing.
-pub(crate) fn flows(info: &Info, ports: &[Port<'_>], networks: &[Network]) -> (BTreeSet<Flow>, Vec<String>) {
-    let mut flows: BTreeSet<Flow> = defaults().collect();
-    flows.extend(base::arrivals());
-    for port in ports {
-        flows.extend(from_guest(port));
-        if let Some(device) = port.device {
-            flows.extend(base::claims(port, device));
-        }
-    }
-    for network in networks {
-        let local: Vec<_> = ports.iter().filter(|port| port.vlan == network.vlan).collect();
-        flows.extend(switching(*network, &local));
-    }
-    let (rules, faults) = rules::flows(info, ports);
-    flows.extend(rules);
-    (flows, faults)
 }
 
 /// What holds for every port.

@@ -33,42 +33,58 @@ pub(super) const fn pass(table: u8, stateful: bool) -> &'static str {
 
 /// A remote set as rules of one table see it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Remote {
+pub(super) struct Remote {
     set: Uuid,
     direction: Direction,
     family: Family,
     stateful: bool,
 }
 
-/// All rules of all filtered ports; and those that cannot be told to Open vSwitch.
-pub(super) fn flows(info: &Info, ports: &[Port<'_>]) -> (BTreeSet<Flow>, Vec<String>) {
-    let mut build = Build::default();
-    for port in ports {
-        let Some(device) = port.device else { continue };
-        for rule in &*device.rules() {
-            build.own(port, device, rule);
-        }
-        for rule in device.groups.iter().filter_map(|id| info.group(*id)).flat_map(|group| &group.rules) {
-            build.rule(port, device, rule);
-        }
-    }
-    build.finish(info)
-}
-
-#[derive(Default)]
-struct Build {
-    flows: BTreeSet<Flow>,
-    /// Table, priority and match of a port's side of a conjunction, with the sets that it waits for.
+/// The rules of one port, spelled as far as they depend on nothing else.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    flows: Vec<Flow>,
+    /// Table, priority and match of the port's side of a conjunction, with the sets that it waits for.
     sides: BTreeMap<(u8, u16, String), BTreeSet<Remote>>,
-    remotes: BTreeSet<Remote>,
+    /// Rules that cannot be told to Open vSwitch.
     faults: Vec<String>,
 }
 
-impl Build {
+impl Rules {
+    /// The rules of a filtered port and of its groups.
+    pub(super) fn of(info: &Info, port: &Port<'_>, device: &Device) -> Self {
+        let mut rules = Self::default();
+        for rule in &*device.rules() {
+            rules.own(port, device, rule);
+        }
+        for rule in device.groups.iter().filter_map(|id| info.group(*id)).flat_map(|group| &group.rules) {
+            rules.group(port, device, rule);
+        }
+        rules
+    }
+
+    /// The remote sets that the rules name.
+    pub(super) fn remotes(&self) -> impl Iterator<Item = Remote> {
+        self.sides.values().flatten().copied()
+    }
+
+    pub(super) fn faults(&self) -> &[String] {
+        &self.faults
+    }
+
+    /// All flows of the port's side, with the numbers of the sets.
+    pub(super) fn flows(&self, ids: &BTreeMap<Remote, u32>) -> impl Iterator<Item = Flow> {
+        let sides = self.sides.iter().map(|((table, priority, matches), remotes)| {
+            let parts = remotes.iter().filter_map(|remote| Some((*ids.get(remote)?, 2)));
+            Flow::new(*table, *priority, matches.as_str(), conjunction(parts.collect()))
+        });
+        self.flows.iter().cloned().chain(sides)
+    }
+
     /// A rule of the port itself: DHCP and router advertisements, which no connection precedes.
     fn own(&mut self, port: &Port<'_>, device: &Device, rule: &Rule) {
         if rule.direction == Direction::Egress || (rule.remote.is_some() && rule.remote_prefix().is_none()) {
-            return self.rule(port, device, rule);
+            return self.group(port, device, rule);
         }
         match matches(port, rule) {
             Ok(matches) => self.flows.extend(
@@ -78,7 +94,7 @@ impl Build {
         }
     }
 
-    fn rule(&mut self, port: &Port<'_>, device: &Device, rule: &Rule) {
+    fn group(&mut self, port: &Port<'_>, device: &Device, rule: &Rule) {
         let matches = match matches(port, rule) {
             Ok(matches) => matches,
             Err(why) => return self.fault(device, rule, why),
@@ -95,12 +111,10 @@ impl Build {
         for matches in matches.iter().map(Match::to_string) {
             match remote {
                 Some(remote) => {
-                    self.remotes.insert(remote);
-                    self.sides.entry((table, CONJUNCTION + above, matches)).or_default().insert(remote);
+                    let side = self.sides.entry((table, CONJUNCTION + above, matches));
+                    side.or_default().insert(remote);
                 }
-                None => {
-                    _ = self.flows.insert(Flow::new(table, PLAIN + above, matches, pass(table, stateful)))
-                }
+                None => self.flows.push(Flow::new(table, PLAIN + above, matches, pass(table, stateful))),
             }
         }
     }
@@ -112,43 +126,36 @@ impl Build {
             rule.protocol.map_or("any".to_owned(), |protocol| protocol.to_string())
         ));
     }
+}
 
-    /// Joins ports and members.
-    fn finish(mut self, info: &Info) -> (BTreeSet<Flow>, Vec<String>) {
-        let ids = number(&self.remotes);
-        let mut sides = BTreeMap::<_, BTreeSet<(u32, u8)>>::new();
-        for (side, remotes) in self.sides {
-            sides.insert(side, remotes.iter().filter_map(|remote| Some((*ids.get(remote)?, 2))).collect());
+/// The far side of every conjunction: the members of the sets, and what follows if both sides hold.
+pub(super) fn members(info: &Info, ids: &BTreeMap<Remote, u32>) -> Vec<Flow> {
+    let mut flows = Vec::new();
+    let mut sides = BTreeMap::<_, BTreeSet<(u32, u8)>>::new();
+    for (remote, id) in ids {
+        let table = table_of(remote.direction);
+        let priority = CONJUNCTION + if remote.stateful { 0 } else { STATELESS };
+        flows.push(Flow::new(table, priority, format!("conj_id={id}"), pass(table, remote.stateful)));
+        let set = info.member_set(remote.set);
+        for member in set.into_iter().flat_map(|set| set.members(remote.family)) {
+            let matches = far_end(*remote, member.address).to_string();
+            sides.entry((table, priority, matches)).or_default().insert((*id, 1));
         }
-        for (remote, id) in &ids {
-            let table = table_of(remote.direction);
-            let priority = CONJUNCTION + if remote.stateful { 0 } else { STATELESS };
-            self.flows.insert(Flow::new(
-                table,
-                priority,
-                format!("conj_id={id}"),
-                pass(table, remote.stateful),
-            ));
-            let set = info.member_set(remote.set);
-            for member in set.into_iter().flat_map(|set| set.members(remote.family)) {
-                let matches = far_end(*remote, member.address).to_string();
-                sides.entry((table, priority, matches)).or_default().insert((*id, 1));
-            }
-        }
-        for ((table, priority, matches), parts) in sides {
-            let parts: Vec<_> =
-                parts.iter().map(|(id, side)| format!("conjunction({id},{side}/2)")).collect();
-            self.flows.insert(Flow::new(table, priority, matches, parts.join(",")));
-        }
-        self.faults.sort();
-        self.faults.dedup();
-        (self.flows, self.faults)
     }
+    let side = |((table, priority, matches), parts)| Flow::new(table, priority, matches, conjunction(parts));
+    flows.extend(sides.into_iter().map(side));
+    flows
+}
+
+/// Sets by number, and which of the two sides this is.
+fn conjunction(parts: BTreeSet<(u32, u8)>) -> String {
+    let part = |(id, side): (u32, u8)| format!("conjunction({id},{side}/2)");
+    parts.into_iter().map(part).collect::<Vec<_>>().join(",")
 }
 
 /// A number for each set that depends on nothing else as long as no two numbers meet, so that a
 /// new group leaves the flows of the others alone.
-fn number(remotes: &BTreeSet<Remote>) -> BTreeMap<Remote, u32> {
+pub(super) fn number(remotes: &BTreeSet<Remote>) -> BTreeMap<Remote, u32> {
     let mut taken = BTreeSet::from([0]); // the number of no conjunction
     let mut ids = BTreeMap::new();
     for remote in remotes {

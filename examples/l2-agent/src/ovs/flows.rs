@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -14,9 +15,22 @@ use crate::flow::Flow;
 #[derive(Debug)]
 pub(super) struct FlowSocket(PathBuf);
 
+/// Which socket stands at a path: a daemon that starts makes a new one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Generation {
+    inode: u64,
+    changed: (i64, i64),
+}
+
 impl FlowSocket {
     pub(super) fn new(run_dir: &Path, bridge: &str) -> Self {
         Self(run_dir.join(format!("{bridge}.mgmt")))
+    }
+
+    /// The socket that stands there now, if one does.
+    pub(super) fn generation(&self) -> Option<Generation> {
+        let meta = self.0.metadata().ok()?;
+        Some(Generation { inode: meta.ino(), changed: (meta.ctime(), meta.ctime_nsec()) })
     }
 
     /// All flows but those that the switch learned: they have a timeout and come and go alone.

@@ -1,5 +1,6 @@
 //! The real switch: Open vSwitch through its database socket and its OpenFlow sockets.
 
+mod audit;
 mod database;
 mod flows;
 mod replica;
@@ -10,29 +11,37 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::if_nameindex;
 
+use self::audit::Audit;
 use self::database::Database;
-use self::flows::FlowSocket;
+use self::flows::{FlowSocket, Generation};
 use crate::backend::{Backend, Failure};
 use crate::flow::Flow;
-use crate::observed::{Bridge, Observed};
+use crate::observed::Observed;
 use crate::plan::Op;
 
-/// How long flows are taken to be what they were. Reading 5,000 takes Open vSwitch about 30 ms.
-const REREAD: Duration = Duration::from_secs(5);
+/// Between two readings of all flows.
+const AUDIT: Duration = Duration::from_secs(5);
+/// Between two looks at the host's devices.
+const DEVICES: Duration = Duration::from_secs(1);
 
 /// An Open vSwitch on this machine.
 ///
-/// Ports and bridges are a replica that the database keeps up to date; flows are read when a
-/// bridge is first seen, after anything that leaves them in doubt, and every five seconds.
+/// Ports and bridges are a replica that the database keeps up to date. Flows are read when a bridge
+/// or its daemon is new and when a change failed; every five seconds they are read beside.
 #[derive(Debug)]
 pub struct OpenVSwitch {
     database: Database,
     run_dir: PathBuf,
-    flows: BTreeMap<String, BTreeSet<Flow>>,
-    /// When the flows were read last.
-    read: Instant,
+    observed: Observed,
+    /// Bridges whose flows are known, and the socket that told them.
+    known: BTreeMap<String, Generation>,
+    audit: Option<Audit>,
+    audited: Instant,
+    /// Devices that the database shows and the host does not have.
+    lost: BTreeSet<String>,
+    devices_seen: Option<Instant>,
     new_bridge_options: Vec<(String, String)>,
 }
 
@@ -49,12 +58,15 @@ impl OpenVSwitch {
                 socket.display()
             )
         })?;
-        let run_dir = socket.parent().map(Path::to_path_buf).unwrap_or_default();
         Ok(Self {
             database,
-            run_dir,
-            flows: BTreeMap::new(),
-            read: Instant::now(),
+            run_dir: socket.parent().map(Path::to_path_buf).unwrap_or_default(),
+            observed: Observed::default(),
+            known: BTreeMap::new(),
+            audit: None,
+            audited: Instant::now(),
+            lost: BTreeSet::new(),
+            devices_seen: None,
             new_bridge_options: Vec::new(),
         })
     }
@@ -64,12 +76,6 @@ impl OpenVSwitch {
     pub fn with_bridge_option(mut self, column: &str, value: &str) -> Self {
         self.new_bridge_options.push((column.to_owned(), value.to_owned()));
         self
-    }
-
-    /// Forgets what is known about flows, so that the next look reads them all.
-    pub fn doubt_flows(&mut self) {
-        self.flows.clear();
-        self.read = Instant::now();
     }
 
     /// Adds an internal port with marks in `external_ids`, in the dead VLAN. One that exists is
@@ -96,64 +102,104 @@ impl OpenVSwitch {
         self.database.transact(&operations)?.map(drop).map_err(anyhow::Error::msg)
     }
 
-    fn socket(&self, bridge: &str) -> FlowSocket {
-        FlowSocket::new(&self.run_dir, bridge)
-    }
-
     fn change_flows(&mut self, bridge: &str, delete: &[Flow], add: &[Flow]) -> Result<(), String> {
-        let result = self.socket(bridge).change(delete, add);
-        match (&result, self.flows.get_mut(bridge)) {
-            (Ok(()), Some(known)) => {
-                delete.iter().for_each(|flow| {
-                    known.remove(flow);
-                });
-                known.extend(add.iter().cloned());
+        let result = FlowSocket::new(&self.run_dir, bridge).change(delete, add);
+        if let Some(audit) = &mut self.audit {
+            audit.note(delete.iter().chain(add));
+        }
+        match (&result, self.observed.bridges.get_mut(bridge)) {
+            (Ok(()), Some(seen)) => {
+                delete.iter().for_each(|flow| _ = seen.flows.remove(flow));
+                seen.flows.extend(add.iter().cloned());
             }
-            _ => {
-                self.flows.remove(bridge);
-            }
+            _ => _ = self.known.remove(bridge),
         }
         result.map_err(|error| format!("{error:#}"))
     }
-}
 
-/// The database goes on showing a port whose device somebody deleted. What the kernel does not have
-/// is not open; whoever plugged it must plug it again.
-///
-/// Only devices of the host are looked for, and only where the bridge's own device is seen too:
-/// otherwise the switch has another network namespace than this process.
-fn note_lost_devices(name: &str, bridge: &mut Bridge) {
-    let exists = |device: &str| if_nametoindex(device).is_ok();
-    if !exists(name) {
-        return;
+    /// Reads the flows of bridges that are new, or whose daemon is.
+    fn read_new_flows(&mut self) {
+        self.known.retain(|bridge, _| self.observed.bridges.contains_key(bridge));
+        for (name, bridge) in &mut self.observed.bridges {
+            let socket = FlowSocket::new(&self.run_dir, name);
+            let generation = socket.generation();
+            if generation.is_some() && self.known.get(name) == generation.as_ref() {
+                continue;
+            }
+            // A bridge that the daemon has not opened yet has no socket and no flows.
+            let read = generation.and_then(|generation| Some((generation, socket.dump().ok()?)));
+            match read {
+                Some((generation, flows)) => {
+                    self.audit = None;
+                    self.known.insert(name.clone(), generation);
+                    bridge.flows = flows;
+                }
+                None => {
+                    self.known.remove(name);
+                    bridge.flows.clear();
+                }
+            }
+        }
     }
-    for (device, port) in &mut bridge.ports {
-        if port.kind.is_empty() && port.ofport.is_some() && !exists(device) {
-            port.ofport = None;
-            port.error = Some(format!("device {device} is gone; plug it again"));
+
+    fn audit_flows(&mut self) {
+        if let Some(audit) = self.audit.take_if(|audit| audit.is_finished()) {
+            let bridges = self.observed.bridges.iter_mut();
+            let bridges = bridges.filter(|(name, _)| self.known.contains_key(*name));
+            let known = bridges.map(|(name, bridge)| (name.as_str(), &mut bridge.flows)).collect();
+            audit.finish(known).iter().for_each(|bridge| _ = self.known.remove(bridge));
+        } else if self.audit.is_none() && self.audited.elapsed() >= AUDIT {
+            let sockets = self.known.keys();
+            let sockets = sockets.map(|name| (name.clone(), FlowSocket::new(&self.run_dir, name)));
+            self.audit = Some(Audit::begin(sockets.collect()));
+            self.audited = Instant::now();
+        }
+    }
+
+    /// The database goes on showing a port whose device somebody deleted. What the host does not
+    /// have is not open; whoever plugged it must plug it again.
+    ///
+    /// Only system devices are looked for, and only where the bridge's own device is seen too:
+    /// otherwise the switch has another network namespace than this process.
+    fn look_for_devices(&mut self) {
+        if self.devices_seen.is_some_and(|seen| seen.elapsed() < DEVICES) {
+            return;
+        }
+        self.devices_seen = Some(Instant::now());
+        let Ok(devices) = if_nameindex() else { return };
+        let devices: BTreeSet<_> = devices.iter().filter_map(|device| device.name().to_str().ok()).collect();
+        let bridges = self.observed.bridges.iter().filter(|(name, _)| devices.contains(name.as_str()));
+        let ports = bridges.flat_map(|(_, bridge)| &bridge.ports).filter(|(device, port)| {
+            let shown = port.ofport.is_some() || self.lost.contains(*device);
+            port.kind.is_empty() && shown && !devices.contains(device.as_str())
+        });
+        let lost = ports.map(|(device, _)| device.clone()).collect();
+        let before = std::mem::replace(&mut self.lost, lost);
+        before.difference(&self.lost).for_each(|device| self.database.replica.doubt(device));
+    }
+
+    fn note_lost_devices(&mut self) {
+        for bridge in self.observed.bridges.values_mut() {
+            for device in &self.lost {
+                if let Some(port) = bridge.ports.get_mut(device) {
+                    port.ofport = None;
+                    port.error = Some(format!("device {device} is gone; plug it again"));
+                }
+            }
         }
     }
 }
 
 impl Backend for OpenVSwitch {
-    fn observe(&mut self) -> anyhow::Result<Observed> {
+    fn observe(&mut self) -> anyhow::Result<&Observed> {
         self.database.receive(Duration::ZERO)?;
-        // A daemon that was restarted has lost its flows, and the database does not tell.
-        if self.read.elapsed() >= REREAD {
-            self.doubt_flows();
-        }
-        let mut observed = self.database.replica.observe();
-        self.flows.retain(|bridge, _| observed.bridges.contains_key(bridge));
-        for (name, bridge) in &mut observed.bridges {
-            note_lost_devices(name, bridge);
-            if !self.flows.contains_key(name) {
-                // A bridge that the daemon has not opened yet has no socket and no flows.
-                let Ok(flows) = self.socket(name).dump() else { continue };
-                self.flows.insert(name.clone(), flows);
-            }
-            bridge.flows = self.flows.get(name).cloned().unwrap_or_default();
-        }
-        Ok(observed)
+        self.database.replica.refresh(&mut self.observed);
+        self.look_for_devices();
+        self.database.replica.refresh(&mut self.observed);
+        self.note_lost_devices();
+        self.read_new_flows();
+        self.audit_flows();
+        Ok(&self.observed)
     }
 
     fn apply(&mut self, ops: &[Op]) -> anyhow::Result<Vec<Failure>> {

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use vlan_table::VlanId;
 
 use super::patches::{FROM_INSIDE, TO_INTEGRATION, TO_TUNNELS};
-use super::{Attachment, Networks, ports};
-use crate::desired::{self, Desired, Filter, Segment};
-use crate::filter;
+use super::ports::{self, Guest};
+use super::{Attachment, Networks};
+use crate::desired::{Desired, Filter, Segment};
+use crate::filter::{self, Memo};
 use crate::flow::Flow;
 use crate::mapping::{integration_patch, physical_patch, tunnel_port};
-use crate::observed::{Bridge, Observed, Port};
+use crate::observed::{Bridge, Observed};
 use crate::translation::Translation;
 
 /// Tables of the integration bridge.
@@ -36,22 +37,47 @@ mod tun {
     pub(super) const FLOOD: u8 = 22;
 }
 
+/// What the tables depend on.
+pub(super) struct Node<'a> {
+    pub(super) desired: &'a Desired,
+    pub(super) observed: &'a Observed,
+    pub(super) guests: &'a [Guest<'a>],
+    pub(super) networks: &'a Networks,
+}
+
+/// The flows of a bridge.
+pub(super) enum Table<'a> {
+    /// Worked out each time: a few for each network.
+    Fresh(BTreeSet<Flow>),
+    /// A dozen for each port.
+    Kept(&'a Memo),
+}
+
+impl Table<'_> {
+    /// Every flow once, in ascending order.
+    pub(super) fn flows(&self) -> Box<dyn Iterator<Item = &Flow> + '_> {
+        match self {
+            Self::Fresh(flows) => Box::new(flows.iter()),
+            Self::Kept(memo) => Box::new(memo.flows()),
+        }
+    }
+}
+
 /// Bridge to its flows, for every bridge of the agent that exists.
-pub(super) fn tables(
-    desired: &Desired,
-    observed: &Observed,
-    networks: &Networks,
+pub(super) fn tables<'a>(
+    node: &Node<'_>,
+    memo: &'a mut Memo,
     faults: &mut Vec<String>,
-) -> BTreeMap<String, BTreeSet<Flow>> {
+) -> BTreeMap<String, Table<'a>> {
+    let Node { desired, observed, networks, .. } = *node;
     let Some(integration) = observed.bridges.get(&desired.integration_bridge) else { return BTreeMap::new() };
     let mut tables = BTreeMap::new();
     let mut inner: BTreeSet<_> = integration_defaults().into();
-    inner.extend(transient(desired, observed, networks, faults));
     for bridge in desired.bridge_mappings.bridges() {
         let Some(seen) = observed.bridges.get(bridge) else { continue };
         let inward = ofport(integration, &integration_patch(bridge));
         let outward = ofport(seen, &physical_patch(bridge));
-        tables.insert(bridge.to_owned(), physical_table(bridge, outward, networks));
+        tables.insert(bridge.to_owned(), Table::Fresh(physical_table(bridge, outward, networks)));
         inner.extend(from_physical(bridge, inward, networks));
     }
     if let Some(tunnels) = &desired.tunnels
@@ -60,18 +86,61 @@ pub(super) fn tables(
         let remotes =
             tunnels.remotes.iter().filter_map(|remote| ofport(seen, &tunnel_port("vxlan", *remote)));
         let patch = ofport(seen, TO_INTEGRATION);
-        tables.insert(
-            desired.tunnel_bridge.clone(),
-            tunnel_table(patch, &remotes.collect::<Vec<_>>(), networks),
-        );
+        let table = tunnel_table(patch, &remotes.collect::<Vec<_>>(), networks);
+        tables.insert(desired.tunnel_bridge.clone(), Table::Fresh(table));
     }
     if let Some(translation) = &desired.translation
         && let Some(seen) = observed.bridges.get(&translation.bridge)
     {
-        tables.insert(translation.bridge.clone(), translating_table(translation, seen, faults));
+        let table = translating_table(translation, seen, faults);
+        tables.insert(translation.bridge.clone(), Table::Fresh(table));
     }
-    tables.insert(desired.integration_bridge.clone(), inner);
+    tables.insert(
+        desired.integration_bridge.clone(),
+        integration_table(node, integration, inner, memo, faults),
+    );
     tables
+}
+
+/// What happens to a frame in its local VLAN: it is switched, through the filter if there is one.
+fn integration_table<'a>(
+    node: &Node<'_>,
+    integration: &Bridge,
+    mut inner: BTreeSet<Flow>,
+    memo: &'a mut Memo,
+    faults: &mut Vec<String>,
+) -> Table<'a> {
+    let Some(security) = &node.desired.security else {
+        *memo = Memo::default();
+        inner.insert(Flow::new(int::TRANSIENT, 1, "", "NORMAL"));
+        return Table::Fresh(inner);
+    };
+    let way_out = |segment: &Segment| match segment {
+        Segment::Local => None,
+        Segment::Flat { bridge } | Segment::Vlan { bridge, .. } => {
+            ofport(integration, &integration_patch(bridge))
+        }
+        Segment::Vxlan { .. } => ofport(integration, TO_TUNNELS),
+    };
+    let network = |attachment: &Attachment| filter::Network {
+        vlan: attachment.vlan,
+        way_out: way_out(&attachment.segment),
+    };
+    let networks: Vec<_> = node.networks.attached().map(network).collect();
+    let ports: Vec<_> = node.guests.iter().filter_map(|guest| filtered(node, guest)).collect();
+    faults.extend(memo.update(inner, &security.info, &ports, &networks));
+    Table::Kept(memo)
+}
+
+/// A port that belongs into a network, as the filter sees it.
+fn filtered<'a>(node: &Node<'a>, guest: &Guest<'a>) -> Option<filter::Port<'a>> {
+    let (wanted, ofport) = (guest.wanted?, guest.port.ofport?);
+    let attachment = ports::attachment(node.desired, wanted, guest.port, node.networks).ok()?;
+    let device = match node.desired.filter(wanted) {
+        Filter::Groups(device) => Some(device),
+        Filter::Nothing | Filter::Unknown => None,
+    };
+    Some(filter::Port { ofport, vlan: attachment.vlan, mac: wanted.mac.0, device })
 }
 
 /// Nothing passes the bridge before both its ports are open.
@@ -92,43 +161,6 @@ fn translating_table(translation: &Translation, seen: &Bridge, faults: &mut Vec<
             BTreeSet::new()
         }
     }
-}
-
-/// What happens to a frame in its local VLAN: it is switched, through the filter if there is one.
-fn transient(
-    desired: &Desired,
-    observed: &Observed,
-    networks: &Networks,
-    faults: &mut Vec<String>,
-) -> BTreeSet<Flow> {
-    let (Some(security), Some(integration)) =
-        (&desired.security, observed.bridges.get(&desired.integration_bridge))
-    else {
-        return BTreeSet::from([Flow::new(int::TRANSIENT, 1, "", "NORMAL")]);
-    };
-    let port = |(port, wanted, attachment): (&Port, &'_ desired::Port, &Attachment)| {
-        let device = match desired.filter(wanted) {
-            Filter::Groups(device) => Some(device),
-            Filter::Nothing | Filter::Unknown => None,
-        };
-        Some(filter::Port { ofport: port.ofport?, vlan: attachment.vlan, mac: wanted.mac.0, device })
-    };
-    let ports: Vec<_> = ports::attached(desired, observed, networks).filter_map(port).collect();
-    let way_out = |segment: &Segment| match segment {
-        Segment::Local => None,
-        Segment::Flat { bridge } | Segment::Vlan { bridge, .. } => {
-            ofport(integration, &integration_patch(bridge))
-        }
-        Segment::Vxlan { .. } => ofport(integration, TO_TUNNELS),
-    };
-    let network = |attachment: &Attachment| filter::Network {
-        vlan: attachment.vlan,
-        way_out: way_out(&attachment.segment),
-    };
-    let networks: Vec<_> = networks.attached().map(network).collect();
-    let (flows, unspoken) = filter::flows(&security.info, &ports, &networks);
-    faults.extend(unspoken);
-    flows
 }
 
 fn integration_defaults() -> [Flow; 5] {

@@ -20,8 +20,11 @@ mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use vlan_table::VlanId;
+
 use crate::desired::{Desired, Segment};
-use crate::flow::Flow;
+use crate::filter::Memo;
+use crate::flow::{Flow, differences};
 use crate::local_vlan::LocalVlans;
 use crate::observed::{Observed, Wiring};
 
@@ -113,24 +116,68 @@ impl Plan {
 ///
 /// O((ports + flows) log n).
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
-    let mut plan = Plan::default();
-    let networks = Networks::of(desired, observed, &mut plan.vlans);
-    patches::plan(desired, observed, &mut plan);
-    let wanted = flows::tables(desired, observed, &networks, &mut plan.faults);
-    let mut settled = BTreeSet::new();
-    for (bridge, flows) in wanted {
-        let Some(seen) = observed.bridges.get(&bridge) else { continue };
-        let delete: Vec<_> = seen.flows.difference(&flows).cloned().collect();
-        let add: Vec<_> = flows.difference(&seen.flows).cloned().collect();
-        if delete.is_empty() && add.is_empty() {
-            settled.insert(bridge);
-        } else {
-            plan.ops.push(Op::ChangeFlows { bridge, delete, add });
+    Planner::default().plan(desired, observed)
+}
+
+/// Plans again and again, and keeps what it worked out together with what it came from.
+///
+/// The answer is that of [`plan`]; only the time it takes depends on what was asked before.
+#[derive(Debug, Default)]
+pub struct Planner {
+    filter: Memo,
+}
+
+impl Planner {
+    /// Names the next operations, as [`plan`] does. O(ports), and O(log n) for each flow that
+    /// became another.
+    pub fn plan(&mut self, desired: &Desired, observed: &Observed) -> Plan {
+        let mut plan = Plan::default();
+        let guests = ports::guests(desired, observed);
+        let networks = Networks::of(desired, observed, &guests, &mut plan.vlans);
+        patches::plan(desired, observed, &mut plan);
+        let node = flows::Node { desired, observed, guests: &guests, networks: &networks };
+        let wanted = flows::tables(&node, &mut self.filter, &mut plan.faults);
+        let mut settled = BTreeSet::new();
+        for (bridge, table) in wanted {
+            let Some(seen) = observed.bridges.get(&bridge) else { continue };
+            let (delete, add) = differences(&seen.flows, table.flows());
+            if delete.is_empty() && add.is_empty() {
+                settled.insert(bridge);
+            } else {
+                plan.ops.push(Op::ChangeFlows { bridge, delete, add });
+            }
         }
+        patches::connect(desired, observed, &settled, &mut plan);
+        let ways = Ways { desired, observed, settled: &settled };
+        ports::plan(desired, &guests, &networks, &ways, &mut plan);
+        plan
     }
-    patches::connect(desired, observed, &settled, &mut plan);
-    ports::plan(desired, observed, &networks, &settled, &mut plan);
-    plan
+}
+
+/// Bridges as far as ports depend on them.
+struct Ways<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    settled: &'a BTreeSet<String>,
+}
+
+impl Ways<'_> {
+    /// Whether every flow between the integration bridge and the network's way out is installed,
+    /// and the way is open.
+    fn is_ready(&self, segment: &Segment) -> bool {
+        let far = match segment {
+            Segment::Local => None,
+            Segment::Flat { bridge } | Segment::Vlan { bridge, .. } => Some(bridge),
+            Segment::Vxlan { .. } => Some(&self.desired.tunnel_bridge),
+        };
+        let translation = self.desired.translation.as_ref();
+        let beyond = translation.filter(|translation| Some(&translation.external) == far);
+        let way = far.into_iter().chain(beyond.map(|translation| &translation.bridge));
+        self.settled.contains(&self.desired.integration_bridge)
+            && way.into_iter().all(|bridge| {
+                self.settled.contains(bridge) && patches::are_connected(self.desired, self.observed, bridge)
+            })
+    }
 }
 
 /// The networks that have a port on this node: local VLAN and way out.
@@ -139,22 +186,24 @@ struct Networks(BTreeMap<String, Result<Attachment, String>>);
 /// How one network is attached on this node.
 #[derive(Clone, Debug)]
 struct Attachment {
-    vlan: vlan_table::VlanId,
+    vlan: VlanId,
     segment: Segment,
+    /// What its ports become.
+    wiring: Wiring,
 }
 
 impl Networks {
     /// Restores the local VLANs that the switch remembers, frees those whose last port has left,
     /// and assigns new ones.
-    fn of(desired: &Desired, observed: &Observed, vlans: &mut LocalVlans) -> Self {
-        let plugged = ports::plugged(desired, observed);
-        let in_use: BTreeSet<&str> = desired
-            .ports
-            .iter()
-            .filter(|port| plugged.contains_key(port.id.as_str()))
-            .map(|port| port.network.as_str())
-            .collect();
-        *vlans = LocalVlans::restore(ports::remembered(desired, observed));
+    fn of(
+        desired: &Desired,
+        observed: &Observed,
+        guests: &[ports::Guest<'_>],
+        vlans: &mut LocalVlans,
+    ) -> Self {
+        let in_use = guests.iter().filter_map(|guest| Some(guest.wanted?.network.as_str()));
+        let in_use: BTreeSet<_> = in_use.collect();
+        *vlans = LocalVlans::restore(ports::remembered(guests));
         vlans.retain(|network| in_use.contains(network));
         let attach = |network: &str, vlans: &mut LocalVlans| {
             let segment = desired.segment(network).map_err(|error| error.to_string())?;
@@ -164,7 +213,7 @@ impl Networks {
                 return Err(format!("network {network}: bridge {bridge} does not exist"));
             }
             let vlan = vlans.assign(network).map_err(|error| error.to_string())?;
-            Ok(Attachment { vlan, segment })
+            Ok(Attachment { vlan, segment, wiring: ports::wiring(desired, network, vlan) })
         };
         Self(in_use.into_iter().map(|network| (network.to_owned(), attach(network, vlans))).collect())
     }
@@ -178,5 +227,7 @@ impl Networks {
     }
 }
 
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 mod tests;

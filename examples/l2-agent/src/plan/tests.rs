@@ -26,18 +26,18 @@ const NODE: &str = r#"
     ]
 "#;
 
-fn desired() -> Desired {
+pub(super) fn desired() -> Desired {
     toml::from_str(NODE).unwrap()
 }
 
 /// A node whose operator made the physical bridges and whose hypervisor plugged ports 1 to 7.
-struct Node {
-    observed: Observed,
+pub(super) struct Node {
+    pub(super) observed: Observed,
     next_ofport: u16,
 }
 
 impl Node {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut node = Self { observed: Observed::default(), next_ofport: 1 };
         for bridge in ["br-ex", "br-eth1", "br-int"] {
             node.observed.bridges.insert(bridge.to_owned(), Bridge::default());
@@ -48,7 +48,7 @@ impl Node {
         node
     }
 
-    fn plug(&mut self, number: u8) {
+    pub(super) fn plug(&mut self, number: u8) {
         let marks =
             [("iface-id", format!("p{number}")), ("attached-mac", format!("fa:16:3e:00:00:0{number}"))];
         let port = Port {
@@ -63,7 +63,7 @@ impl Node {
         Port { ofport: Some(self.next_ofport), ..Port::default() }
     }
 
-    fn bridge(&mut self, name: &str) -> &mut Bridge {
+    pub(super) fn bridge(&mut self, name: &str) -> &mut Bridge {
         self.observed.bridges.get_mut(name).unwrap()
     }
 
@@ -71,7 +71,7 @@ impl Node {
         &mut self.bridge("br-int").ports.get_mut(port).unwrap().wiring
     }
 
-    fn apply(&mut self, op: &Op) {
+    pub(super) fn apply(&mut self, op: &Op) {
         match op {
             Op::AddBridge { bridge } => {
                 self.observed.bridges.insert(bridge.clone(), Bridge { secure: true, ..Bridge::default() });

@@ -25,6 +25,7 @@ const MAX_HOPS: usize = 16;
 #[derive(Debug, Default)]
 pub struct SimSwitch {
     bridges: BTreeMap<String, SimBridge>,
+    observed: Observed,
     now: Duration,
 }
 
@@ -102,10 +103,10 @@ impl SimSwitch {
 }
 
 impl Backend for SimSwitch {
-    fn observe(&mut self) -> anyhow::Result<Observed> {
-        Ok(Observed {
-            bridges: self.bridges.iter().map(|(name, bridge)| (name.clone(), bridge.observe())).collect(),
-        })
+    fn observe(&mut self) -> anyhow::Result<&Observed> {
+        self.observed.bridges =
+            self.bridges.iter().map(|(name, bridge)| (name.clone(), bridge.observe())).collect();
+        Ok(&self.observed)
     }
 
     fn apply(&mut self, ops: &[Op]) -> anyhow::Result<Vec<Failure>> {
