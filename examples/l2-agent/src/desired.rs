@@ -1,5 +1,5 @@
 //! What the node shall look like: networks, ports, bridges, tunnels. Read from a file, TOML or
-//! JSON, or filled in by a bus.
+//! JSON, and from the file that a bus fills.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,6 +11,7 @@ use secgroup_rpc::{Device, Info, Limits, Message, read_json};
 use serde::Deserialize;
 use vlan_table::VlanId;
 
+use crate::bus::{self, Bus};
 use crate::mapping::BridgeMappings;
 use crate::translation::Translation;
 
@@ -33,6 +34,9 @@ pub struct Desired {
     /// Security groups; without them nothing is filtered.
     #[serde(default)]
     pub security: Option<Security>,
+    /// A bus that knows more networks and ports, and the groups of all.
+    #[serde(default)]
+    pub bus: Option<Bus>,
     /// MAC translation towards a hoster; none if absent.
     #[serde(default)]
     pub translation: Option<Translation>,
@@ -148,6 +152,9 @@ pub struct Port {
     /// `false` keeps the port dead.
     #[serde(default = "default_true")]
     pub admin_state_up: bool,
+    /// Whether it stays dead until its security groups are known; if not given, `unknown_ports` says it.
+    #[serde(default)]
+    pub filtered: Option<bool>,
 }
 
 /// A MAC address written `fa:16:3e:00:00:01`.
@@ -233,17 +240,42 @@ impl Desired {
         } else {
             toml::from_str(&text).with_context(|| path.display().to_string())?
         };
+        desired.take_from_bus(path)?;
         desired.check_unique().with_context(|| path.display().to_string())?;
         if let Some(translation) = &desired.translation {
             let check = translation.flows(1, 2).map_err(anyhow::Error::msg);
             check.with_context(|| format!("{}: [translation]", path.display()))?;
         }
-        if let Some(security) = &mut desired.security {
+        if let (Some(security), None) = (&mut desired.security, &desired.bus) {
             let file = path.parent().unwrap_or(Path::new("")).join(&security.file);
             security.info = read_info(&file).with_context(|| file.display().to_string())?;
             security.file = file;
         }
         Ok(desired)
+    }
+
+    /// Networks, ports and groups that the bus knows.
+    fn take_from_bus(&mut self, path: &Path) -> anyhow::Result<()> {
+        let Some(bus) = &mut self.bus else { return Ok(()) };
+        if self.security.is_some() {
+            bail!("{}: the bus brings the groups; remove [security]", path.display());
+        }
+        bus.file = path.parent().unwrap_or(Path::new("")).join(&bus.file);
+        let known = bus::read(&bus.file)?;
+        self.networks.extend(known.networks);
+        self.ports.extend(known.ports);
+        self.security = Some(known.security);
+        Ok(())
+    }
+
+    /// The file of security groups, if there is one of them alone.
+    pub fn groups_file(&self) -> Option<&Path> {
+        Some(&self.security.as_ref()?.file)
+    }
+
+    /// The file of the bus.
+    pub fn bus_file(&self) -> Option<&Path> {
+        Some(&self.bus.as_ref()?.file)
     }
 
     /// How a port is filtered.
@@ -255,9 +287,10 @@ impl Desired {
             .parse()
             .ok()
             .and_then(|id| devices.get(devices.binary_search_by_key(&id, |device| device.id).ok()?));
-        match (device, security.unknown_ports) {
-            (Some(device), _) if device.is_filtered() => Filter::Groups(device),
-            (None, UnknownPorts::Dead) => Filter::Unknown,
+        let waits = port.filtered.unwrap_or(security.unknown_ports == UnknownPorts::Dead);
+        match device {
+            Some(device) if device.is_filtered() => Filter::Groups(device),
+            None if waits => Filter::Unknown,
             _ => Filter::Nothing,
         }
     }

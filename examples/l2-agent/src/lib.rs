@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod backend;
+pub mod bus;
 pub mod desired;
 mod filter;
 pub mod flow;
@@ -16,3 +17,4 @@ pub mod plan;
 pub mod sim;
 pub mod test_port;
 pub mod translation;
+pub mod watch;

@@ -7,19 +7,20 @@ mod demo;
 mod output;
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use anyhow::Context;
 use clap::Parser;
 use macaddr::MacAddr6;
 
 use cli::{Cli, Command, Place, RunArgs, SwitchArgs, TestPortCommand};
 use l2_agent::agent::{Agent, Outcome};
 use l2_agent::backend::Backend;
+use l2_agent::bus::NotYet;
 use l2_agent::desired::{Desired, MacText};
 use l2_agent::ovs::OpenVSwitch;
 use l2_agent::plan::{Status, plan};
 use l2_agent::test_port::{Address, TestPort};
+use l2_agent::watch::Watched;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -37,11 +38,11 @@ fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     if arguments.switch.sim {
         return simulate(&arguments.switch);
     }
-    let mut desired = Watched::read(&arguments.switch.desired)?;
+    let mut desired = first_state(arguments)?;
     let mut agent = Agent::new(connect(&arguments.switch)?);
     let patience = if arguments.once { arguments.patience() } else { Duration::ZERO };
     loop {
-        let outcome = match agent.converge(&desired.state, patience) {
+        let outcome = match agent.converge(desired.state(), patience) {
             Ok(outcome) => outcome,
             Err(error) if arguments.once => return Err(error),
             Err(error) => {
@@ -61,7 +62,25 @@ fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
         if let Err(error) = agent.backend().wait(arguments.interval()) {
             eprintln!("l2-agent: {error:#}");
         }
-        desired.refresh();
+        if let Err(error) = desired.refresh() {
+            eprintln!("l2-agent: {error:#}; the last good state stays");
+        }
+    }
+}
+
+/// Waits for a bus that has not answered yet: what is wired stays as it is meanwhile.
+fn first_state(arguments: &RunArgs) -> anyhow::Result<Watched> {
+    let mut is_told = false;
+    loop {
+        match Watched::read(&arguments.switch.desired) {
+            Err(error) if error.is::<NotYet>() && !arguments.once => {
+                if !std::mem::replace(&mut is_told, true) {
+                    eprintln!("l2-agent: {error:#}; waiting");
+                }
+                std::thread::sleep(arguments.interval());
+            }
+            read => return read,
+        }
     }
 }
 
@@ -129,37 +148,4 @@ fn connect(arguments: &SwitchArgs) -> anyhow::Result<OpenVSwitch> {
 fn verdict(outcome: &Outcome) -> ExitCode {
     let up = outcome.plan.status.values().all(|status| *status == Status::Up);
     if up && outcome.plan.is_done() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// A desired state that follows its file. A file that cannot be used changes nothing.
-struct Watched {
-    path: std::path::PathBuf,
-    changed: [Option<SystemTime>; 2],
-    state: Desired,
-}
-
-impl Watched {
-    fn read(path: &std::path::Path) -> anyhow::Result<Self> {
-        let state = Desired::read(path).context("the desired state cannot be used")?;
-        // Whatever is written while this reads is read again.
-        Ok(Self { path: path.to_owned(), changed: [None; 2], state })
-    }
-
-    /// When the file, and the file of security groups that it names, were written.
-    fn modified(&self) -> [Option<SystemTime>; 2] {
-        let groups = self.state.security.as_ref().map(|security| security.file.as_path());
-        [Some(self.path.as_path()), groups].map(|path| path?.metadata().ok()?.modified().ok())
-    }
-
-    fn refresh(&mut self) {
-        let changed = self.modified();
-        if changed == self.changed {
-            return;
-        }
-        self.changed = changed;
-        match Desired::read(&self.path) {
-            Ok(state) => self.state = state,
-            Err(error) => eprintln!("l2-agent: {error:#}; the last good state stays"),
-        }
-    }
 }

@@ -41,7 +41,7 @@ fn mac(number: u16) -> [u8; 6] {
 fn port(number: u16) -> Port {
     let network = if number.is_multiple_of(2) { "A" } else { "B" };
     let mac = macaddr::MacAddr6::from(mac(number)).to_string().try_into().unwrap();
-    Port { id: id(number), mac, network: network.to_owned(), admin_state_up: true }
+    Port { id: id(number), mac, network: network.to_owned(), admin_state_up: true, filtered: None }
 }
 
 fn plug(ovs: &PrivateOvs, numbers: impl Iterator<Item = u16>) {

@@ -90,6 +90,7 @@ impl Node {
                 mac: MacText(mac(number).into()),
                 network: network.to_owned(),
                 admin_state_up: true,
+                filtered: None,
             });
         }
         let agent = Agent::new(OpenVSwitch::connect(&ovs.socket()).unwrap());

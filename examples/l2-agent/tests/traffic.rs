@@ -65,7 +65,13 @@ impl Node {
         port.create(&mut self.database, "br-int").unwrap();
         port.configure().unwrap();
         let network = "A".to_owned();
-        self.desired.ports.push(Port { id: id(number), mac: mac(number), network, admin_state_up: true });
+        self.desired.ports.push(Port {
+            id: id(number),
+            mac: mac(number),
+            network,
+            admin_state_up: true,
+            filtered: None,
+        });
     }
 
     fn unplug(&mut self, number: u8) {
@@ -176,7 +182,13 @@ fn a_device_that_is_gone_is_told_though_the_database_still_shows_it() {
     let mark = format!("external_ids:iface-id={}", id(9));
     let attached = format!("external_ids:attached-mac=\"{}\"", mac(9).0);
     node.switch.vsctl(&["add-port", "br-int", "tap9", "--", "set", "Interface", "tap9", &mark, &attached]);
-    node.desired.ports.push(Port { id: id(9), mac: mac(9), network: "A".into(), admin_state_up: true });
+    node.desired.ports.push(Port {
+        id: id(9),
+        mac: mac(9),
+        network: "A".into(),
+        admin_state_up: true,
+        filtered: None,
+    });
     node.converge();
     ip("link delete tap9");
     assert_ne!(node.switch.vsctl(&["get", "Interface", "tap9", "ofport"]), "-1", "the database knows by now");

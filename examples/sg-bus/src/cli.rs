@@ -14,7 +14,7 @@ use sg_bus::transport::amqp::Amqp;
 use sg_bus::transport::any::Any;
 use sg_bus::transport::tcp::{Side, Tcp};
 
-/// Security-group state from servers to agents over a message bus.
+/// Security groups and the wiring of ports from servers to agents over a message bus.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -30,8 +30,8 @@ Examples:
   sg-bus server --state state.json --listen 0.0.0.0:7443 --credentials credentials
   sg-bus agent --devices devices.txt --connect server.example.org:7443 \\
       --ca ca.pem --token token --filter filter.json
-  sg-bus server --state state.sg --amqp amqp://guest:guest@broker/%2f
-  sg-bus agent --devices devices.txt --amqp amqp://guest:guest@broker/%2f --json
+  sg-bus server --state state.sg --ports ports.toml --amqp amqp://guest:guest@broker/%2f
+  sg-bus agent --devices devices.txt --amqp amqp://guest:guest@broker/%2f --node bus.json --json
   sg-bus bridge --neutron amqp://openstack:secret@controller/%2f --amqp amqp://guest:guest@broker/%2f
   sg-bus agent --devices devices.txt --neutron amqp://openstack:secret@controller/%2f
   sg-bus bench --ports 1000 --agents 50 --amqp private --plot change.svg
@@ -52,10 +52,13 @@ pub(crate) enum Command {
         /// What a server knows: a reply of Neutron's compact call for all devices, as JSON or compact.
         #[arg(long, value_name = "FILE")]
         state: PathBuf,
+        /// How ports are wired: networks and ports as in l2-agent's desired state, TOML or .json.
+        #[arg(long, value_name = "FILE")]
+        ports: Option<PathBuf>,
         #[command(flatten)]
         place: ServePlace,
     },
-    /// Follow a server for the devices of this host, and write their filter.
+    /// Follow a server for the devices of this host, and write their filter and wiring.
     Agent(AgentArgs),
     /// Follow Neutron and serve its state to agents as deltas.
     Bridge {
@@ -144,6 +147,9 @@ pub(crate) struct AgentArgs {
     /// Where the applied filter is kept, across restarts too; JSON if it ends in .json.
     #[arg(long, value_name = "FILE")]
     filter: Option<PathBuf>,
+    /// Where ports, their networks and their groups are kept for l2-agent's [bus], as JSON.
+    #[arg(long, value_name = "FILE")]
+    node: Option<PathBuf>,
     /// Seconds of silence after which the agent makes sure that it missed nothing.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     keepalive: u64,
@@ -172,6 +178,7 @@ impl AgentArgs {
             name: self.name.clone().map_or_else(host_name, Ok)?,
             devices: self.devices.clone(),
             filter: self.filter.clone(),
+            node: self.node.clone(),
             keepalive: Duration::from_secs(self.keepalive),
             json: self.json,
             once: self.once,

@@ -1,4 +1,4 @@
-//! A server's model and the ways to its agents, without I/O.
+//! A server's models and the ways to its agents, without I/O.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use secgroup_rpc::sync::{AgentId, Server, SyncError};
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::transport::{FromAgent, Outbox};
+use crate::wiring::{self, WiringError, is_wiring};
 
 /// What happened at a server.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -22,10 +23,22 @@ pub struct HubCounters {
     pub sent_bytes: u64,
 }
 
-/// A [`Server`] that knows how to reach its agents.
+/// What an agent sent is no message.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// About groups.
+    #[error(transparent)]
+    Groups(#[from] SyncError),
+    /// About wiring.
+    #[error(transparent)]
+    Wiring(#[from] WiringError),
+}
+
+/// A [`Server`] of groups and one of wiring that know how to reach their agents.
 #[derive(Debug)]
 pub struct Hub {
     server: Server,
+    wiring: wiring::Server,
     outboxes: BTreeMap<AgentId, Outbox>,
     counters: HubCounters,
 }
@@ -42,14 +55,14 @@ pub struct Waiting {
 }
 
 impl Hub {
-    /// A hub around a model.
-    pub fn new(server: Server) -> Self {
-        Self { server, outboxes: BTreeMap::new(), counters: HubCounters::default() }
+    /// A hub around two models.
+    pub fn new(server: Server, wiring: wiring::Server) -> Self {
+        Self { server, wiring, outboxes: BTreeMap::new(), counters: HubCounters::default() }
     }
 
-    /// The model, to be asked or changed.
-    pub const fn server(&mut self) -> &mut Server {
-        &mut self.server
+    /// The models of groups and of wiring, to be asked or changed.
+    pub const fn models(&mut self) -> (&mut Server, &mut wiring::Server) {
+        (&mut self.server, &mut self.wiring)
     }
 
     /// What happened so far.
@@ -65,12 +78,12 @@ impl Hub {
     /// Takes in what the transport delivered.
     ///
     /// # Errors
-    /// [`SyncError`] if an agent sent what is no message; nothing happens then.
-    pub fn take(&mut self, arrival: FromAgent) -> Result<(), SyncError> {
+    /// [`Refused`] if an agent sent what is no message; nothing happens then.
+    pub fn take(&mut self, arrival: FromAgent) -> Result<(), Refused> {
         match arrival {
             FromAgent::Said { agent, bytes, outbox } => {
                 self.counters.requests += 1;
-                self.server.handle(agent, &bytes).inspect_err(|_| self.counters.refused += 1)?;
+                self.read(agent, &bytes).inspect_err(|_| self.counters.refused += 1)?;
                 self.outboxes.insert(agent, outbox);
             }
             FromAgent::Left(agent) => self.give_up(agent),
@@ -78,10 +91,24 @@ impl Hub {
         Ok(())
     }
 
+    fn read(&mut self, agent: AgentId, bytes: &[u8]) -> Result<(), Refused> {
+        if is_wiring(bytes) {
+            self.wiring.handle(agent, bytes)?;
+        } else {
+            self.server.handle(agent, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Groups first: a port that is wired for them waits for them.
+    fn next_message(&mut self) -> Option<(AgentId, Vec<u8>)> {
+        self.server.poll_transmit().or_else(|| self.wiring.poll_transmit())
+    }
+
     /// Sends what is due. Stops at a message for a queue of all agents that has no room now: wait for
     /// it, since more would only pile up here.
     pub fn flush(&mut self) -> Option<Waiting> {
-        while let Some((agent, bytes)) = self.server.poll_transmit() {
+        while let Some((agent, bytes)) = self.next_message() {
             let size = bytes.len() as u64;
             match self.outboxes.get(&agent) {
                 Some(Outbox::Own(outbox)) => {
@@ -101,7 +128,7 @@ impl Hub {
                     }
                 }
                 None => {
-                    self.server.forget(agent);
+                    self.forget(agent);
                     continue;
                 }
             }
@@ -112,8 +139,13 @@ impl Hub {
 
     /// Forgets an agent; it may come back with a sync.
     pub fn give_up(&mut self, agent: AgentId) {
-        self.server.forget(agent);
+        self.forget(agent);
         self.counters.given_up += u64::from(self.outboxes.remove(&agent).is_some());
+    }
+
+    fn forget(&mut self, agent: AgentId) {
+        self.server.forget(agent);
+        self.wiring.forget(agent);
     }
 
     const fn count(&mut self, bytes: u64) {

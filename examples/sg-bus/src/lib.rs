@@ -1,4 +1,4 @@
-//! Security-group state from servers to agents over a message bus, and from Neutron.
+//! Security groups and the wiring of ports from servers to agents over a message bus, and from Neutron.
 #![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "a program lives in std")]
 
 pub mod agent;
@@ -14,6 +14,7 @@ pub mod hub;
 pub mod input;
 pub mod ledger;
 pub mod neutron;
+pub mod node;
 pub mod oslo;
 pub mod output;
 pub mod rabbit;
@@ -21,3 +22,4 @@ pub mod server;
 pub mod soak;
 pub mod state;
 pub mod transport;
+pub mod wiring;

@@ -1,4 +1,4 @@
-//! Security-group state over a message bus: servers, agents, a bridge from Neutron, measurements.
+//! Security groups and wiring over a message bus: servers, agents, a bridge from Neutron, measurements.
 #![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "a program lives in std")]
 
 mod cli;
@@ -42,7 +42,9 @@ async fn run(command: Command) -> Result<()> {
             print!("{}", demo::run(&transport).await?);
             Ok(())
         }
-        Command::Server { state, place } => commands::serve(&place.transport()?, &state).await,
+        Command::Server { state, ports, place } => {
+            commands::serve(&place.transport()?, &state, ports.as_deref()).await
+        }
         Command::Agent(arguments) => follow(&arguments).await,
         Command::Bridge { neutron, place, resync } => {
             let end = place.transport()?.serve().await?;

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::hub::{Hub, HubCounters, Waiting};
 use crate::transport::{FromAgent, QUEUE, ServerEnd};
+use crate::wiring;
 
 /// How long changes gather before they are told.
 pub const LINGER: Duration = Duration::from_millis(5);
@@ -27,7 +28,7 @@ pub struct ServerHandle {
 pub struct Ended;
 
 impl ServerHandle {
-    /// Changes or asks the model.
+    /// Changes or asks the model of groups.
     ///
     /// # Errors
     /// [`Ended`] if the server is not there any more.
@@ -35,7 +36,22 @@ impl ServerHandle {
         &self,
         job: impl FnOnce(&mut Server) -> T + Send + 'static,
     ) -> Result<T, Ended> {
-        self.with_hub(|hub| job(hub.server())).await
+        self.with_hub(|hub| job(hub.models().0)).await
+    }
+
+    /// Changes or asks both models: agents are told of groups and wiring together.
+    ///
+    /// # Errors
+    /// [`Ended`] if the server is not there any more.
+    pub async fn with_both<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Server, &mut wiring::Server) -> T + Send + 'static,
+    ) -> Result<T, Ended> {
+        self.with_hub(|hub| {
+            let (groups, wiring) = hub.models();
+            job(groups, wiring)
+        })
+        .await
     }
 
     /// What happened so far, and how many agents there are.
@@ -57,10 +73,19 @@ impl ServerHandle {
     }
 }
 
-/// Starts a server on this end of a transport. Aborting the task is a server killed.
-pub fn start(server: Server, end: ServerEnd) -> (ServerHandle, JoinHandle<()>) {
+/// Starts a server of groups alone on this end of a transport. Aborting the task is a server killed.
+pub fn start(groups: Server, end: ServerEnd) -> (ServerHandle, JoinHandle<()>) {
+    start_with_wiring(groups, wiring::Server::silent(), end)
+}
+
+/// Starts a server of groups and wiring.
+pub fn start_with_wiring(
+    groups: Server,
+    wiring: wiring::Server,
+    end: ServerEnd,
+) -> (ServerHandle, JoinHandle<()>) {
     let (jobs, inbox) = mpsc::channel(QUEUE);
-    (ServerHandle { jobs }, tokio::spawn(run(Hub::new(server), end, inbox)))
+    (ServerHandle { jobs }, tokio::spawn(run(Hub::new(groups, wiring), end, inbox)))
 }
 
 async fn run(mut hub: Hub, mut end: ServerEnd, mut jobs: mpsc::Receiver<Job>) {

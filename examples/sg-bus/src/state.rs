@@ -80,7 +80,7 @@ fn bad(path: &Path, what: &str) -> BadInput {
     BadInput(format!("{}: {what}", path.display()))
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let context = || format!("cannot read {}", path.display());
     if fs::metadata(path).with_context(context)?.len() > MAX_FILE {
         return Err(bad(path, "larger than 1 GiB").into());

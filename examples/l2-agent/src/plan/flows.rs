@@ -110,7 +110,9 @@ fn integration_table<'a>(
     memo: &'a mut Memo,
     faults: &mut Vec<String>,
 ) -> Table<'a> {
-    let Some(security) = &node.desired.security else {
+    let ports: Vec<_> = node.guests.iter().filter_map(|guest| filtered(node, guest)).collect();
+    let is_needed = ports.iter().any(|port| port.device.is_some());
+    let Some(security) = node.desired.security.as_ref().filter(|_| is_needed) else {
         *memo = Memo::default();
         inner.insert(Flow::new(int::TRANSIENT, 1, "", "NORMAL"));
         return Table::Fresh(inner);
@@ -127,7 +129,6 @@ fn integration_table<'a>(
         way_out: way_out(&attachment.segment),
     };
     let networks: Vec<_> = node.networks.attached().map(network).collect();
-    let ports: Vec<_> = node.guests.iter().filter_map(|guest| filtered(node, guest)).collect();
     faults.extend(memo.update(inner, &security.info, &ports, &networks));
     Table::Kept(memo)
 }

@@ -84,7 +84,13 @@ fn edit(random: &mut Random, desired: &mut Desired, node: &mut Node) {
         1 if desired.ports.iter().all(|port| port.id != id) => {
             let network = ["A", "B", "C", "D", "E", "F"].map(str::to_owned)[random.below(6) as usize].clone();
             let mac = format!("fa:16:3e:00:00:0{number}").try_into().unwrap();
-            desired.ports.push(crate::desired::Port { id, mac, network, admin_state_up: !random.one_in(8) });
+            desired.ports.push(crate::desired::Port {
+                id,
+                mac,
+                network,
+                admin_state_up: !random.one_in(8),
+                filtered: None,
+            });
         }
         2 => _ = node.bridge("br-int").ports.remove(&name),
         3 if !node.bridge("br-int").ports.contains_key(&name) => {

@@ -113,7 +113,7 @@ pub(super) fn attachment<'a>(
         return Err("admin_state_up is false".to_owned());
     }
     if desired.filter(wanted) == Filter::Unknown {
-        return Err("no security groups are known for it, and unknown_ports is dead".to_owned());
+        return Err("no security groups are known for it, and it must not pass unfiltered".to_owned());
     }
     match networks.get(&wanted.network) {
         Some(network) => network.as_ref().map_err(Clone::clone),

@@ -58,6 +58,7 @@ const MAX_AGENTS: usize = 1 << 17;
 #[derive(Clone, Debug)]
 pub struct Amqp {
     uri: AMQPUri,
+    backlog: i64,
 }
 
 impl Amqp {
@@ -66,7 +67,13 @@ impl Amqp {
     /// # Errors
     /// [`BadInput`] for any other text.
     pub fn new(uri: &str) -> Result<Self> {
-        Ok(Self { uri: parse_uri(uri)? })
+        Ok(Self { uri: parse_uri(uri)?, backlog: AGENT_BACKLOG })
+    }
+
+    /// Has the broker keep this many messages for an agent before it drops the oldest; 1,024 otherwise.
+    #[must_use]
+    pub fn with_backlog(self, messages: u16) -> Self {
+        Self { backlog: messages.into(), ..self }
     }
 }
 
@@ -102,7 +109,7 @@ impl Transport for Amqp {
         let (to_agent, inbox) = mpsc::channel(QUEUE);
         let (outbox, from_agent) = mpsc::channel(QUEUE);
         let mut tasks = JoinSet::new();
-        tasks.spawn(keep_joining(self.uri.clone(), name.clone(), to_agent, from_agent));
+        tasks.spawn(keep_joining(self.clone(), name.clone(), to_agent, from_agent));
         Ok(AgentEnd { inbox, outbox, tasks })
     }
 }
@@ -252,7 +259,7 @@ async fn watch_confirms(
 }
 
 async fn keep_joining(
-    uri: AMQPUri,
+    broker: Amqp,
     name: AgentName,
     to_agent: mpsc::Sender<FromServer>,
     mut from_agent: mpsc::Receiver<Vec<u8>>,
@@ -260,7 +267,7 @@ async fn keep_joining(
     let mut backoff = Backoff::for_connections();
     loop {
         let joined = async {
-            let channel = AgentChannel::open(&uri, &name).await?;
+            let channel = AgentChannel::open(&broker, &name).await?;
             backoff.succeeded();
             channel.run(&to_agent, &mut from_agent).await
         };
@@ -283,13 +290,13 @@ struct AgentChannel {
 }
 
 impl AgentChannel {
-    async fn open(uri: &AMQPUri, name: &AgentName) -> Result<Self> {
-        let connection = connect(uri, &format!("sg-bus agent {name}")).await?;
+    async fn open(broker: &Amqp, name: &AgentName) -> Result<Self> {
+        let connection = connect(&broker.uri, &format!("sg-bus agent {name}")).await?;
         declare_requests(&connection).await?;
         let channel = open_channel(&connection).await?;
         // A new queue each time: the broker may not have noticed yet that the old connection is dead.
         let own_name: ShortString = format!("sg.agent.{name}.{:016x}", fastrand::u64(..)).into();
-        declare_own(&channel, own_name.clone(), AGENT_BACKLOG).await?;
+        declare_own(&channel, own_name.clone(), broker.backlog).await?;
         let bind = QueueBindOptions::default();
         channel
             .queue_bind(own_name.clone(), CHANGES.into(), own_name.clone(), bind, FieldTable::default())

@@ -118,6 +118,7 @@ pub(crate) async fn watched(transport: &impl Transport, name: &str, devices: Vec
                 Event::Refused(_) => log.refused += 1,
                 Event::Connected => log.connected += 1,
                 Event::Lost(why) => log.lost.push(why),
+                Event::Wired(_) | Event::NoWiring => {}
             }
             Ok(())
         };
