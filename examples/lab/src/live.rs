@@ -110,27 +110,31 @@ impl Live<'_> {
         summary(now, &device, jacks, &mut meter)
     }
 
-    fn plug(&self, device: &mut Device) -> anyhow::Result<Vec<Jack>> {
-        let mut jacks: Vec<Jack> = Vec::new();
+    /// Which port gets which interface. All of it is checked before the first interface is opened, which may
+    /// need rights that the caller lacks.
+    fn assign(&self, device: &Device) -> Result<Vec<(PortId, &str)>, BadInput> {
+        let mut assigned: Vec<(PortId, &str)> = Vec::new();
         for (name, interface) in self.ports {
             let place = format!("--port {name}={interface}");
             let port = device.port(name).ok_or_else(|| unknown_port("--port", name, interface, device))?;
-            if jacks.iter().any(|jack| jack.port == port) {
+            if assigned.iter().any(|(taken, _)| *taken == port) {
                 return Err(BadInput::new(place, format_args!("port {name} is named twice"))
-                    .help("a jack takes one plug")
-                    .into());
+                    .help("a jack takes one plug"));
             }
-            if jacks.iter().any(|jack| jack.interface.name() == interface) {
+            if assigned.iter().any(|(_, taken)| taken == interface) {
                 return Err(BadInput::new(place, format_args!("interface {interface} is named twice"))
-                    .help("two ports on one interface would be a loop")
-                    .into());
+                    .help("two ports on one interface would be a loop"));
             }
-            jacks.push(Jack {
-                port,
-                interface: Interface::open(interface)?,
-                up: true,
-                counters: InterfaceCounters::default(),
-            });
+            assigned.push((port, interface));
+        }
+        Ok(assigned)
+    }
+
+    fn plug(&self, device: &mut Device) -> anyhow::Result<Vec<Jack>> {
+        let mut jacks: Vec<Jack> = Vec::new();
+        for (port, interface) in self.assign(device)? {
+            let interface = Interface::open(interface)?;
+            jacks.push(Jack { port, interface, up: true, counters: InterfaceCounters::default() });
         }
         // A port without an interface is a jack without a plug: nothing is flooded there.
         for port in device.ports() {
