@@ -18,10 +18,12 @@
 //!
 //! ## Evidence, from strong to weak
 //! 1. An own probe of a current round: may block.
-//! 2. An own probe that is late, void, or was on its way when a block came into force: counted.
+//! 2. An own probe that is late, void, or was on its way when a block came into force: counted. So is
+//!    one for which our turn came after it was sent, unless it returns to its own port: on its way to
+//!    another it may have gone round in a third place meanwhile, and its first step may be cut.
 //! 3. Our address in another probe: [`Event::DuplicateMac`].
-//! 4. Our address in any frame, a second copy of another detector's probe, a station that moves, a
-//!    storm: [`Event::Suspected`], and fast probing.
+//! 4. Our address in any frame, a second copy of another detector's probe (unless a blocked port sent
+//!    it), a station that moves, a storm: [`Event::Suspected`], and fast probing.
 //!
 //! ## Which port
 //! Of the port that the probe left and the one it came in at: access ports before uplinks before
@@ -42,16 +44,20 @@
 //! saturated loop breaks it, there is a block too many, which hears nothing and is released after
 //! [`Timing::silent_periods`].
 //!
-//! Some wait longer before they claim, and wait on while others in the loop's direction press: a
-//! self-loop with another detector behind the port (six slots: the loop is probably that one's own,
-//! and our port would cut it off), and uplinks (24 slots, and six more for each detector behind the
-//! uplink if the loop is there: of several on one way, the one next to the loop goes first). A loop
+//! Some wait longer before they claim, and wait on while others in the loop's direction press, for 85
+//! slots at most: a self-loop with another detector behind the port (six slots: the loop is probably
+//! that one's own, and our port would cut it off), and uplinks (24 slots, and six more for each
+//! detector behind the uplink if the loop is there: of several on one way, the one next to the loop
+//! goes first). Who waits says so every three slots, which wakes those who are idle; who has just
+//! blocked a port presses at once for what else it sees, since it is next to the loops. What was
+//! waited for one loop does not count for another: 24 slots without a return end a case. A loop
 //! within devices that have no detector is cut off by everyone attached to it.
 //!
 //! ## Time
 //! A [period](Timing) is a promise; rounds start [`Timing::RESERVE_SLOTS`] slots and up to a tenth
 //! earlier, and at most [`Timing::ROUNDS_PER_PERIOD`] in a fast period, whatever happens. Rounds are
-//! brought forward by a link that comes up, a hint, or a case that waits. One timer, the next round,
+//! brought forward by a link that comes up, a hint, or a case that waits; a storm, also one at a
+//! blocked port, makes them 40 a period, since most are lost. One timer, the next round,
 //! drives everything. Time that goes back stands still, and a jump is one step.
 //!
 //! ## What is bounded

@@ -16,7 +16,7 @@ use super::neighbours::Heard;
 use super::port::{Case, Port};
 use super::probe::{Rank, Stake, StrictProbe};
 use super::schedule::Round;
-use super::strict::LoopDetector;
+use super::strict::{LoopDetector, RETRY_SLOTS};
 use crate::{FrameView, Message};
 
 /// VLAN tags that a probe may stand behind.
@@ -25,14 +25,16 @@ const MAX_TAGS: usize = 4;
 /// cut, and our port would cut it off.
 const SLOTS_FOR_NEIGHBOURS: u32 = 6;
 /// Slots that an uplink waits, in which any other detector on the loop finds a better cut.
-const SLOTS_FOR_UPLINKS: u32 = 24;
+pub(super) const SLOTS_FOR_UPLINKS: u32 = 24;
 /// Slots that an uplink waits longer for each detector in the loop's direction: whoever is nearer to
 /// the loop has fewer of them, and goes first.
 const SLOTS_FOR_EACH_BEHIND: u32 = 6;
 /// Detectors that are waited for so.
 const MOST_BEHIND: u32 = 5;
-/// Patience is extended while others press, up to twice itself and so many slots.
-const MAX_PATIENCE: u32 = 72;
+/// Slots without a return after which a case is another loop's.
+const CASE_SLOTS: u32 = SLOTS_FOR_UPLINKS;
+/// Slots for which patience is extended while others press: what a fast period leaves.
+const MAX_PATIENCE: u32 = 85;
 /// A case yields to others so often, then it acts.
 const MAX_YIELDS: u8 = 4;
 /// Others that are waited for at most, one slot each.
@@ -133,7 +135,9 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     fn hear(&mut self, port: PortId, vlan: Option<VlanId>, probe: &StrictProbe) {
         let forwards =
             self.ports.get(port.index()).is_some_and(|state| !state.is_blocked() && !state.held_by_stp);
-        match self.neighbours.hear(self.now, probe, port, vlan, forwards) {
+        // What leaves a blocked port listens only, and shows no way that others' frames could go.
+        let open = forwards && probe.stake > Stake::Listens;
+        match self.neighbours.hear(self.now, probe, port, vlan, open) {
             Heard::New if probe.stake == Stake::Presses => self.give_time(port),
             Heard::Twice => self.suspect(port, Hint::DuplicateProbe),
             Heard::New | Heard::Again => {}
@@ -147,7 +151,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         for (index, state) in self.ports.iter_mut().enumerate() {
             let case = state.case.as_mut().filter(|case| index == port.index() || case.other == port);
             let Some(case) = case else { continue };
-            let longest = case.since.saturating_add(most.min(case.patience * 2));
+            let longest = case.since.saturating_add(most);
             case.ripe_at = case.ripe_at.max(longest.min(self.now.saturating_add(case.patience)));
         }
     }
@@ -187,7 +191,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
             state.rearm(self.now, round.sequence);
             let counter = if known { &mut self.counters.repeated } else { &mut self.counters.rearmed };
             *counter += 1;
-        } else if self.blocked_at.is_some_and(|at| self.shown_at(&round) <= at) {
+        } else if self.blocked_at.is_some_and(|at| self.shown_at(&found, &round) <= at) {
             self.counters.in_flight += 1;
         } else {
             self.judge(found, candidate, round);
@@ -195,9 +199,14 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     }
 
     /// The time for which a probe of `round` that comes in now shows a loop. No way round takes a
-    /// slot: what was sent earlier has gone round and round, and did so a slot ago.
-    fn shown_at(&self, round: &Round) -> Duration {
-        round.at.max(self.now.saturating_sub(self.schedule.timing().slot))
+    /// slot: what was sent earlier has gone round and round, and did so a slot ago. That holds for
+    /// what is behind one port; on its way to another the probe may have gone round in a third place
+    /// since, and its first step be cut.
+    fn shown_at(&self, found: &Loop, round: &Round) -> Duration {
+        match found.tx == found.rx {
+            true => round.at.max(self.now.saturating_sub(self.schedule.timing().slot)),
+            false => round.at,
+        }
     }
 
     /// Whether others were told by `shown_at` that we would act.
@@ -213,15 +222,19 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         let (now, timing) = (self.now, *self.schedule.timing());
         // Whoever has a claim on the wire at the same time and ranks before us goes first. One of
         // any two hears the other's, since a loop carries both.
-        let shown_at = self.shown_at(&round);
+        let shown_at = self.shown_at(&found, &round);
         let ahead = self.neighbours.ahead_of(self.rank(), shown_at.saturating_sub(timing.slot));
         let claimed = self.claimed(&round, shown_at);
         let patience = timing.slot * self.patience(found, candidate);
         let Some(state) = self.ports.get_mut(candidate.index()) else { return };
         let spare = state.config.role != Role::Access;
         state.note_return();
+        // A loop that others have cut meanwhile is none that this one waited for.
+        let lasting = |case: &Case| now.saturating_sub(case.seen_at) <= timing.slot * CASE_SLOTS;
+        state.case = state.case.filter(lasting);
         let case = state.case.get_or_insert(Case {
             since: now,
+            seen_at: now,
             other: if candidate == found.tx { found.rx } else { found.tx },
             patience,
             ripe_at: if patience.is_zero() { shown_at } else { now.saturating_add(patience) },
@@ -230,6 +243,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
             judge_at: now,
             yielded: 0,
         });
+        case.seen_at = now;
         if now < case.judge_at {
             self.counters.repeated += 1;
             return;
@@ -250,7 +264,8 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
             case.ripe_at = now.saturating_add(timing.slot * (1 + ahead.min(MAX_AHEAD)));
         }
         self.counters.deferred += 1;
-        let turn = case.ripe_at;
+        // Others shall hear early that somebody waits for them.
+        let turn = case.ripe_at.min(now.saturating_add(timing.slot * RETRY_SLOTS));
         self.schedule.request(now, turn);
         self.go_fast();
     }

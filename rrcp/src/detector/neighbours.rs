@@ -95,14 +95,14 @@ impl Neighbours {
         self.entry(now, port, mac, None);
     }
 
-    /// Counts a strict probe. Copies at a port that does not `forward` are no second way.
+    /// Counts a strict probe. Copies whose way is not `open` to other frames are no second way.
     pub(super) fn hear(
         &mut self,
         now: Duration,
         probe: &StrictProbe,
         port: PortId,
         vlan: Option<VlanId>,
-        forwards: bool,
+        open: bool,
     ) -> Heard {
         let fresh = Strict {
             rank: probe.rank(),
@@ -125,7 +125,7 @@ impl Neighbours {
             *strict = Strict { most_vlans: strict.most_vlans, ..fresh };
         }
         strict.stake = strict.stake.max(probe.stake);
-        if !forwards {
+        if !open {
             return Heard::New;
         }
         if strict.vlans & vlan_bit == 0 {

@@ -39,6 +39,8 @@ pub(super) struct Port {
 pub(super) struct Case {
     /// When it was opened.
     pub(super) since: Duration,
+    /// When a probe returned last.
+    pub(super) seen_at: Duration,
     /// The other port of the loop, or the same.
     pub(super) other: PortId,
     /// For how long nobody else may press for a block before it is ripe.

@@ -66,7 +66,7 @@ pub enum Stake {
     Waits,
     /// Block, unless another that claims ranks before it.
     Claims,
-    /// The same, and it has seen the loop before.
+    /// The same, and it has seen the loop before or has just cut another.
     Presses,
 }
 

@@ -6,6 +6,7 @@ use vlan_table::{PortId, PortOutOfRange, VlanId};
 
 use super::config::{Config, PortConfig, Role};
 use super::event::{Counters, Event, Hint, Neighbour, PortStatus};
+use super::evidence::SLOTS_FOR_UPLINKS;
 use super::neighbours::{Allowance, Neighbours};
 use super::port::Port;
 use super::probe::{PROBE_LEN, Stake, StrictProbe};
@@ -56,7 +57,7 @@ pub struct LoopDetector<const PORTS: usize, const VLANS: usize = 8> {
 }
 
 /// Slots after which a round is repeated while evidence waits to be confirmed.
-const RETRY_SLOTS: u32 = 3;
+pub(super) const RETRY_SLOTS: u32 = 3;
 
 /// What is left of a round: the next port and VLAN to send in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -286,15 +287,16 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     pub(super) fn suspect(&mut self, port: PortId, hint: Hint) {
         let until = self.now.saturating_add(self.schedule.timing().fast_for);
         let Some(state) = self.ports.get_mut(port.index()) else { return };
+        if hint == Hint::Storm {
+            // At a blocked port, too: one probe a period that is lost would pass for silence.
+            self.storm_until = self.now.saturating_add(self.schedule.timing().fast);
+        }
         if state.looped.is_some() {
             return; // that is known
         }
         let known = self.now < state.suspect_until;
         state.suspect(until);
         self.go_fast();
-        if hint == Hint::Storm {
-            self.storm_until = self.now.saturating_add(self.schedule.timing().fast);
-        }
         if !known {
             self.tell(Event::Suspected { port, hint });
         }
@@ -338,10 +340,13 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     /// What a round that starts now stands for.
     fn stake(&self) -> Stake {
         let mut cases = self.ports.iter().filter_map(|state| state.case).peekable();
+        // Whoever cut one loop just now is next to the others that it sees.
+        let recently = self.schedule.timing().slot * SLOTS_FOR_UPLINKS;
+        let at_work = self.blocked_at.is_some_and(|at| self.now.saturating_sub(at) < recently);
         match () {
             () if !self.blocks() => Stake::Listens,
             () if cases.peek().is_none() => Stake::Claims,
-            () if cases.any(|case| case.ripe_at <= self.now) => Stake::Presses,
+            () if at_work || cases.any(|case| case.ripe_at <= self.now) => Stake::Presses,
             () => Stake::Waits,
         }
     }

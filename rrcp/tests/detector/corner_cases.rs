@@ -390,6 +390,27 @@ fn case_15_a_storm_that_drops_every_probe_stays_suspect() {
 }
 
 #[test]
+fn case_15_a_storm_at_a_blocked_port_makes_one_silent_probe_a_period_too_few() {
+    let probes_before_release = |storm: bool| {
+        let mut sim = Sim::new();
+        sim.plug(cable(2, 5));
+        sim.run_until(ms(10_000));
+        sim.unplug_all();
+        let (since, rounds) = (sim.now, sim.detector.counters().rounds);
+        while !sim.blocked().is_empty() {
+            sim.run_for(ms(50));
+            if storm {
+                sim.detector.handle_hint(sim.now, port(5), Hint::Storm);
+            }
+        }
+        assert!(sim.now - since < 5 * Timing::DEFAULT.fast, "a storm alone holds no port");
+        sim.detector.counters().rounds - rounds
+    };
+    assert!((4..=8).contains(&probes_before_release(false)));
+    assert!(probes_before_release(true) > 3 * 24);
+}
+
+#[test]
 fn case_15_clear_is_said_only_after_sending_and_waiting() {
     let mut sim = Sim::new();
     assert_eq!(sim.detector.status(port(4)), PortStatus::Unknown);

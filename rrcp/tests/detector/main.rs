@@ -6,4 +6,5 @@
 mod corner_cases;
 mod latch;
 mod network;
+mod patience;
 mod sim;

@@ -259,6 +259,24 @@ fn a_ring_that_boots_at_once_ends_with_one_block() {
 }
 
 #[test]
+fn probes_out_of_a_blocked_port_make_nobody_suspicious() {
+    let mut network = Network::new();
+    let cables = ring(&mut network, 4);
+    network.wire(&cables);
+    network.run_for(ms(20_000));
+    assert_eq!(network.blocked().len(), 1);
+    network.events.clear();
+    let rounds = |network: &Network| -> u64 {
+        network.nodes.iter().flatten().map(|detector| detector.counters().rounds).sum()
+    };
+    let before = rounds(&network);
+    network.run_for(ms(60_000));
+    assert_eq!(network.events, [], "both ways lead to the same switches, and one is closed");
+    let rounds = rounds(&network) - before;
+    assert!(rounds < 150, "one switch probes fast, three are idle: {rounds} rounds in a minute");
+}
+
+#[test]
 fn a_switch_beside_the_loop_stays_connected() {
     let mut network = Network::new();
     let mut cables = ring(&mut network, 3);
