@@ -44,13 +44,14 @@
 //! saturated loop breaks it, there is a block too many, which hears nothing and is released after
 //! [`Timing::silent_periods`].
 //!
-//! Some wait longer before they claim, and wait on while others in the loop's direction press, for 85
+//! Some wait longer before they claim, and wait on while others in the loop's direction press, for 76
 //! slots at most: a self-loop with another detector behind the port (six slots: the loop is probably
 //! that one's own, and our port would cut it off), and uplinks (24 slots, and six more for each
 //! detector behind the uplink if the loop is there: of several on one way, the one next to the loop
 //! goes first). Who waits says so every three slots, which wakes those who are idle; who has just
 //! blocked a port presses at once for what else it sees, since it is next to the loops. What was
-//! waited for one loop does not count for another: 24 slots without a return end a case. A loop
+//! waited for one loop does not count for another: 24 slots without a return end a case, unless a storm
+//! has raged since, which swallows most probes. A loop
 //! within devices that have no detector is cut off by everyone attached to it.
 //!
 //! ## Time

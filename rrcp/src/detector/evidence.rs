@@ -16,7 +16,7 @@ use super::neighbours::Heard;
 use super::port::{Case, Port};
 use super::probe::{Rank, Stake, StrictProbe};
 use super::schedule::Round;
-use super::strict::{LoopDetector, RETRY_SLOTS};
+use super::strict::LoopDetector;
 use crate::{FrameView, Message};
 
 /// VLAN tags that a probe may stand behind.
@@ -31,10 +31,9 @@ pub(super) const SLOTS_FOR_UPLINKS: u32 = 24;
 const SLOTS_FOR_EACH_BEHIND: u32 = 6;
 /// Detectors that are waited for so.
 const MOST_BEHIND: u32 = 5;
-/// Slots without a return after which a case is another loop's.
-const CASE_SLOTS: u32 = SLOTS_FOR_UPLINKS;
-/// Slots for which patience is extended while others press: what a fast period leaves.
-const MAX_PATIENCE: u32 = 85;
+/// Slots, from the first return on, for which patience is extended while others press: what a fast
+/// period leaves.
+const MAX_PATIENCE: u32 = 76;
 /// A case yields to others so often, then it acts.
 const MAX_YIELDS: u8 = 4;
 /// Others that are waited for at most, one slot each.
@@ -147,11 +146,10 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     /// Another detector behind `port` is about to block: cases of loops through that port, which it
     /// should rather cut, wait on.
     fn give_time(&mut self, port: PortId) {
-        let most = self.schedule.timing().slot * MAX_PATIENCE;
+        let longest = self.longest_wait();
         for (index, state) in self.ports.iter_mut().enumerate() {
             let case = state.case.as_mut().filter(|case| index == port.index() || case.other == port);
             let Some(case) = case else { continue };
-            let longest = case.since.saturating_add(most);
             case.ripe_at = case.ripe_at.max(longest.min(self.now.saturating_add(case.patience)));
         }
     }
@@ -211,10 +209,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
 
     /// Whether others were told by `shown_at` that we would act.
     fn claimed(&self, round: &Round, shown_at: Duration) -> bool {
-        let latest = self.schedule.round();
-        !self.blocks()
-            || round.stake >= Stake::Claims
-            || (latest.stake >= Stake::Claims && latest.at <= shown_at)
+        !self.blocks() || round.stake >= Stake::Claims || self.schedule.has_claimed_since(shown_at)
     }
 
     /// Decides about a new loop: act, wait for a turn, or wait for a confirmation.
@@ -226,23 +221,29 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         let ahead = self.neighbours.ahead_of(self.rank(), shown_at.saturating_sub(timing.slot));
         let claimed = self.claimed(&round, shown_at);
         let patience = timing.slot * self.patience(found, candidate);
+        self.unrest = Some(self.continued(self.unrest));
+        let longest = self.longest_wait();
+        let case = self.ports.get(candidate.index()).and_then(|state| state.case);
+        // A loop that others have cut meanwhile is none that this one waited for.
+        let case = case.filter(|case| self.is_recent(case.seen_at) || self.storms_since(case.seen_at));
+        let retry = self.retry_at();
         let Some(state) = self.ports.get_mut(candidate.index()) else { return };
         let spare = state.config.role != Role::Access;
         state.note_return();
-        // A loop that others have cut meanwhile is none that this one waited for.
-        let lasting = |case: &Case| now.saturating_sub(case.seen_at) <= timing.slot * CASE_SLOTS;
-        state.case = state.case.filter(lasting);
-        let case = state.case.get_or_insert(Case {
-            since: now,
+        let case = state.case.insert(case.unwrap_or(Case {
             seen_at: now,
             other: if candidate == found.tx { found.rx } else { found.tx },
             patience,
-            ripe_at: if patience.is_zero() { shown_at } else { now.saturating_add(patience) },
+            ripe_at: match patience.is_zero() {
+                true => shown_at,
+                // Whoever cuts several ports shall be done within the period.
+                false => now.saturating_add(patience).min(longest).max(now),
+            },
             returns: 0,
             sequence: round.sequence.wrapping_sub(1),
             judge_at: now,
             yielded: 0,
-        });
+        }));
         case.seen_at = now;
         if now < case.judge_at {
             self.counters.repeated += 1;
@@ -265,7 +266,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         }
         self.counters.deferred += 1;
         // Others shall hear early that somebody waits for them.
-        let turn = case.ripe_at.min(now.saturating_add(timing.slot * RETRY_SLOTS));
+        let turn = case.ripe_at.min(retry);
         self.schedule.request(now, turn);
         self.go_fast();
     }
@@ -293,6 +294,12 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         }
         self.go_fast();
         self.schedule.request(now, now.saturating_add(timing.slot));
+    }
+
+    /// Until when cases may wait for others.
+    fn longest_wait(&self) -> Duration {
+        let since = self.unrest.map_or(self.now, |unrest| unrest.since);
+        since.saturating_add(self.schedule.timing().slot * MAX_PATIENCE)
     }
 
     /// Slots that a new case waits before it may act.
@@ -337,5 +344,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     }
 }
 
-// An uplink's wait, and a turn, fit into what a period keeps for them.
+// An uplink's wait, and a turn, fit into what a period keeps for them; the longest wait and all turns
+// into a fast period of a hundred slots.
 const _: () = assert!(SLOTS_FOR_UPLINKS + 1 + MAX_AHEAD < Timing::RESERVE_SLOTS);
+const _: () = assert!(MAX_PATIENCE + MAX_YIELDS as u32 * (1 + MAX_AHEAD) < 100);

@@ -37,8 +37,6 @@ pub(super) struct Port {
 /// Evidence on the port that would be blocked, before it suffices.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
-    /// When it was opened.
-    pub(super) since: Duration,
     /// When a probe returned last.
     pub(super) seen_at: Duration,
     /// The other port of the loop, or the same.

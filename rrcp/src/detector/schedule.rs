@@ -34,6 +34,8 @@ pub(super) struct Schedule {
     last: Option<Duration>,
     /// The last round.
     round: Round,
+    /// Since when every round claims.
+    claiming_since: Option<Duration>,
     /// The last rounds, each at its sequence modulo the length.
     recent: [Option<Round>; 64],
     /// The current fast period, in which rounds are counted.
@@ -65,6 +67,7 @@ impl Schedule {
             last: None,
             // Anywhere, so that the wrap is met in practice and not after years.
             round: Round { sequence: seed as u32, at: Duration::ZERO, stake: Stake::Listens },
+            claiming_since: None,
             recent: [None; 64],
             period: Period::default(),
         }
@@ -86,6 +89,11 @@ impl Schedule {
     /// The last round.
     pub(super) const fn round(&self) -> &Round {
         &self.round
+    }
+
+    /// Whether every round from one at `at` or before it on claims.
+    pub(super) fn has_claimed_since(&self, at: Duration) -> bool {
+        self.claiming_since.is_some_and(|since| since <= at)
     }
 
     /// The round `sequence`, if it is one of the last.
@@ -145,6 +153,7 @@ impl Schedule {
         if let Some(kept) = self.recent.get_mut(slot) {
             *kept = Some(self.round);
         }
+        self.claiming_since = self.claiming_since.or(Some(now)).filter(|_| stake >= Stake::Claims);
         self.last = Some(now);
         let interval = self.interval(pace);
         let jitter = self.jitter.below(interval / 10);

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use vlan_table::{PortId, PortOutOfRange, VlanId};
 
-use super::config::{Config, PortConfig, Role};
+use super::config::{Config, PortConfig, Role, Timing};
 use super::event::{Counters, Event, Hint, Neighbour, PortStatus};
 use super::evidence::SLOTS_FOR_UPLINKS;
 use super::neighbours::{Allowance, Neighbours};
@@ -44,10 +44,13 @@ pub struct LoopDetector<const PORTS: usize, const VLANS: usize = 8> {
     pub(super) started: Duration,
     /// When a block came into force last: what was under way then took the loop that is cut now.
     pub(super) blocked_at: Option<Duration>,
+    /// Probes return, of loops that nobody has cut yet.
+    pub(super) unrest: Option<Spell>,
+    /// Some port sees a storm.
+    storm: Option<Spell>,
     /// Own probes that returned in this second.
     pub(super) own_returns: Allowance,
     pub(super) fast_until: Duration,
-    storm_until: Duration,
     /// When a duplicate address may be told again.
     pub(super) quiet_about_duplicates_until: Duration,
     /// Start of the period in which silence is judged, and whether probes were sent in it.
@@ -57,7 +60,16 @@ pub struct LoopDetector<const PORTS: usize, const VLANS: usize = 8> {
 }
 
 /// Slots after which a round is repeated while evidence waits to be confirmed.
-pub(super) const RETRY_SLOTS: u32 = 3;
+const RETRY_SLOTS: u32 = 3;
+/// Slots after which what was not seen again is over.
+const SPELL_SLOTS: u32 = SLOTS_FOR_UPLINKS;
+
+/// Something that goes on: since when, and when it was seen last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spell {
+    pub(super) since: Duration,
+    last: Duration,
+}
 
 /// What is left of a round: the next port and VLAN to send in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,6 +91,8 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
             ports: core::array::from_fn(|_| Port::new()),
             vlans: [None; VLANS],
             blocked_at: None,
+            unrest: None,
+            storm: None,
             own_returns: Allowance::default(),
             schedule,
             neighbours: Neighbours::new(),
@@ -87,7 +101,6 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
             now,
             started: now,
             fast_until: now,
-            storm_until: now,
             quiet_about_duplicates_until: now,
             period_start: now,
             period_probed: false,
@@ -274,6 +287,33 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         self.now = self.now.max(now);
     }
 
+    /// The spell of what is seen now: the one before, or a new one if that was long ago.
+    pub(super) fn continued(&self, before: Option<Spell>) -> Spell {
+        let before = before.filter(|spell| self.is_recent(spell.last));
+        Spell { since: before.map_or(self.now, |spell| spell.since), last: self.now }
+    }
+
+    /// Whether something seen at `at` may be going on.
+    pub(super) fn is_recent(&self, at: Duration) -> bool {
+        self.now.saturating_sub(at) <= self.schedule.timing().slot * SPELL_SLOTS
+    }
+
+    /// Whether a storm rages, and has since `at`: it swallows most probes.
+    pub(super) fn storms_since(&self, at: Duration) -> bool {
+        self.storm.is_some_and(|storm| storm.since <= at && self.is_recent(storm.last))
+    }
+
+    /// When a round is repeated while evidence waits: as often as may be where most probes are lost.
+    pub(super) fn retry_at(&self) -> Duration {
+        let Timing { fast, slot, .. } = *self.schedule.timing();
+        let pause = if self.storms_since(self.now) {
+            fast / u32::from(Timing::ROUNDS_PER_PERIOD)
+        } else {
+            slot * RETRY_SLOTS
+        };
+        self.now.saturating_add(pause)
+    }
+
     pub(super) fn tell(&mut self, event: Event) {
         self.counters.events_lost += u64::from(!self.events.push(event));
     }
@@ -286,11 +326,11 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     /// Probing is fast for a while; a new suspicion is told and probed at once.
     pub(super) fn suspect(&mut self, port: PortId, hint: Hint) {
         let until = self.now.saturating_add(self.schedule.timing().fast_for);
-        let Some(state) = self.ports.get_mut(port.index()) else { return };
-        if hint == Hint::Storm {
+        if hint == Hint::Storm && port.index() < PORTS {
             // At a blocked port, too: one probe a period that is lost would pass for silence.
-            self.storm_until = self.now.saturating_add(self.schedule.timing().fast);
+            self.storm = Some(self.continued(self.storm));
         }
+        let Some(state) = self.ports.get_mut(port.index()) else { return };
         if state.looped.is_some() {
             return; // that is known
         }
@@ -329,7 +369,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         self.schedule.start(self.now, self.pace(), self.stake());
         // A case does not wait for the next regular round: in a storm most probes are lost.
         let cases = self.ports.iter().filter_map(|state| state.case);
-        let retry = self.now.saturating_add(self.schedule.timing().slot * RETRY_SLOTS);
+        let retry = self.retry_at();
         let again =
             cases.map(|case| if case.ripe_at > self.now { case.ripe_at.min(retry) } else { retry }).min();
         if let Some(again) = again {
@@ -352,7 +392,8 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     }
 
     fn pace(&self) -> Pace {
-        if self.now < self.storm_until {
+        let storm_ends = self.storm.map(|storm| storm.last.saturating_add(self.schedule.timing().fast));
+        if storm_ends.is_some_and(|end| self.now < end) {
             Pace::Storm
         } else if self.now < self.fast_until || self.ports.iter().any(|state| state.looped.is_some()) {
             Pace::Fast
