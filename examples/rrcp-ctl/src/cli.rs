@@ -47,8 +47,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Find all switches, and how they hang together.
+    #[command(after_help = "Examples:
+  rrcp-ctl --iface eth0 scan
+  rrcp-ctl --iface eth0 --vlan 10 --json scan")]
     Scan,
     /// Ask a switch for echoes; it answers even if RRCP is off.
+    #[command(after_help = "Example: rrcp-ctl --iface eth0 ping 52:54:4c:01:02:03 --count 5")]
     Ping {
         #[command(flatten)]
         target: Target,
@@ -84,14 +88,21 @@ pub enum Command {
         consent: Dangerous,
     },
     /// Read all registers that are known.
+    #[command(after_help = "Example: rrcp-ctl --iface eth0 --json dump 52:54:4c:01:02:03 > registers.json")]
     Dump {
         #[command(flatten)]
         target: Target,
     },
     /// Show or change VLANs.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  rrcp-ctl --iface eth0 vlan show 52:54:4c:01:02:03
+  rrcp-ctl --iface eth0 vlan set 52:54:4c:01:02:03 1 --vid 10 --members 0-3"
+    )]
     Vlan(VlanCommand),
     /// Show the state of each port.
+    #[command(after_help = "Example: rrcp-ctl --iface eth0 ports 52:54:4c:01:02:03 --ports 16")]
     Ports {
         #[command(flatten)]
         target: Target,
@@ -99,6 +110,7 @@ pub enum Command {
         ports: PortCount,
     },
     /// Show the counters of each port, in bytes (dropped frames in whatever the chip counts).
+    #[command(after_help = "Example: rrcp-ctl --iface eth0 mib 52:54:4c:01:02:03 --ports 16")]
     Mib {
         #[command(flatten)]
         target: Target,
@@ -106,11 +118,17 @@ pub enum Command {
         ports: PortCount,
     },
     /// Show on which ports the switch sees a loop; exit code 1 if there is one.
+    #[command(
+        after_help = "Example: rrcp-ctl --iface eth0 loops 52:54:4c:01:02:03 || echo 'pull that cable'"
+    )]
     Loops {
         #[command(flatten)]
         target: Target,
     },
-    /// Watch switches and print when a loop appears or goes.
+    /// Watch switches and print when a loop appears or goes, and when one falls silent.
+    #[command(after_help = "Examples:
+  rrcp-ctl --iface eth0 watch
+  rrcp-ctl --iface eth0 --json watch 52:54:4c:01:02:03 --interval 5 >> loops.jsonl")]
     Watch {
         /// The switches; all that a scan finds if none is named.
         #[arg(value_name = "MAC", value_parser = mac)]
@@ -141,6 +159,7 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum VlanCommand {
     /// Show the VLAN table.
+    #[command(after_help = "Example: rrcp-ctl --iface eth0 vlan show 52:54:4c:01:02:03 --ports 16")]
     Show {
         #[command(flatten)]
         target: Target,
@@ -308,6 +327,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_command_shows_an_example() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example") && help.contains("rrcp-ctl "), "{}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
     }
 
     #[test]

@@ -3,9 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use fdb::storm::{Class, ConsecutiveFilter, ConsecutiveSettings};
 use rrcp::device::{DEVICE_FRAME_LEN, Device, Identity, Verdict};
-use rrcp::registers::MAX_PORTS;
 use rrcp::wire::{ChipId, RegisterAddress, VendorId};
 use rrcp::{Config, Event, LoopDetector, MacAddr6, PortId, PortMask};
 use switch::registers::{Loops, Registers};
@@ -55,7 +53,6 @@ pub struct Simulated {
     switch: Switch<Detector>,
     registers: Registers,
     device: Device,
-    storm_filter: ConsecutiveFilter<{ MAX_PORTS as usize }>,
     faults: Faults,
     answers: u32,
 }
@@ -82,12 +79,12 @@ impl Simulated {
         let database = Database::hashed(STATIONS, *seed, fdb::Config::REALTEK);
         let detector = Detector::new(now, Config::new(identity.mac, seed[0]));
         let mut switch = Switch::dot1q(registers.rules(), database).with_guard(detector);
+        switch.set_storm(registers.storm());
         for port in PortMask::<1>::first(*ports) {
             registers.over(now, &mut switch).set_cable(port, false);
         }
-        let storm_filter = ConsecutiveFilter::new(ConsecutiveSettings::RTL8305);
         let device = Device::new(*identity);
-        Self { switch, registers, device, storm_filter, faults: *faults, answers: 0 }
+        Self { switch, registers, device, faults: *faults, answers: 0 }
     }
 
     /// Plugs a cable in, or pulls it out.
@@ -95,8 +92,7 @@ impl Simulated {
         self.registers.over(now, &mut self.switch).set_cable(port, plugged);
     }
 
-    /// Takes a frame from a port; `send` gets what leaves, and by which port. A frame that the storm
-    /// filter drops does not get as far as the counters.
+    /// Takes a frame from a port; `send` gets what leaves, and by which port.
     pub fn receive(
         &mut self,
         now: Duration,
@@ -118,8 +114,6 @@ impl Simulated {
                 Verdict::Written { register, data } => return Some(Happening::Written { register, data }),
                 Verdict::Drop(_) => return None,
             }
-        } else if !self.passes_storm_filter(now, port, &header) {
-            return None;
         }
         let decision = self.switch.receive(now, port, frame);
         let mut out = vec![0; frame.len() + 2 * vlan_table::Tag::LEN + vlan_table::frame::MIN_LEN];
@@ -159,12 +153,6 @@ impl Simulated {
     /// Ports in a loop.
     pub fn looped(&self) -> PortMask {
         self.switch.guard().looped()
-    }
-
-    /// Probes and RRCP are not asked: a filter that drops probes hides the loop that feeds the storm.
-    fn passes_storm_filter(&mut self, now: Duration, port: PortId, header: &Header) -> bool {
-        let class = header.is_broadcast().then_some(Class::Broadcast);
-        !self.registers.storm_filter() || self.storm_filter.passes(now, port, class)
     }
 
     fn answer(&mut self, port: PortId, answer: &[u8], send: &mut impl FnMut(PortId, &[u8])) {

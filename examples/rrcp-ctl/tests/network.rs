@@ -201,6 +201,39 @@ fn a_loop_is_broken_and_reported_until_it_is_gone() {
 }
 
 #[test]
+fn a_watch_tells_a_loop_its_end_and_silence_as_they_happen() {
+    let Some(lab) = Lab::new("serve port0 left right") else { return };
+    let mut watch = Command::new(TOOL)
+        .args(["--iface", "station", "--json", "--retries", "0", "watch", "--interval", "0.1"])
+        .args(["--count", "300"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    // One cable, from port 1 into port 2.
+    lab.inside("ip link add hub type bridge");
+    lab.inside("ip link set left-end master hub");
+    lab.inside("ip link set right-end master hub");
+    lab.inside("ip link set hub up");
+    let found = next();
+    assert_eq!((&found["event"], &found["switch"]), (&json!("loop"), &json!(SWITCH)));
+    lab.inside("ip link set hub down");
+    let cleared = next();
+    assert_eq!((&cleared["event"], &cleared["ports"]), (&json!("cleared"), &found["ports"]));
+    let switch = lab.switch.id();
+    run(&format!("kill -STOP {switch}")).unwrap();
+    let silent = next();
+    run(&format!("kill -CONT {switch}")).unwrap();
+    let answers = next();
+    assert_eq!((&silent["event"], &answers["event"]), (&json!("silent"), &json!("answers")));
+    let times = [&found, &cleared, &silent, &answers].map(|alarm| alarm["time"].as_f64().unwrap());
+    assert!(times.is_sorted() && times[1] - times[0] >= 2.0, "three silent periods: {times:?}");
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+}
+
+#[test]
 fn what_is_missing_is_said() {
     let Some(lab) = Lab::new("serve port0") else { return };
     assert!(lab.complaint(3, "--iface nowhere scan").contains("`ip link` lists"));

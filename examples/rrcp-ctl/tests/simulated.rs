@@ -47,12 +47,23 @@ fn broadcast() -> [u8; 60] {
     frame
 }
 
+/// What port 1 is told about a register.
+fn register(switch: &mut Simulated, register: u16) -> u32 {
+    let mut answer = Vec::new();
+    let mut get = asks(Op::Get, register, 0);
+    switch.receive(NOW, port(1), &mut get, |_, bytes| answer = bytes.to_vec());
+    let Message::Rrcp(rrcp) = FrameView::new(&answer, 0).unwrap().message() else { panic!() };
+    let Op::GetReply(access) = rrcp.op else { panic!("{rrcp}") };
+    access.data
+}
+
 #[test]
 fn the_storm_filter_lets_64_broadcasts_pass_until_it_is_switched_off() {
     let mut switch = switch(Faults::default());
     let passed =
         |switch: &mut Simulated| (0..100).filter(|_| leaves_by(switch, 0, &broadcast()) == [1, 2]).count();
     assert_eq!(passed(&mut switch), 64);
+    assert_eq!(register(&mut switch, 0x0741), 36, "what is dropped is counted");
     // A probe of another switch is no part of the storm.
     let probe = emitted(rrcp::wire::BROADCAST, STATION, Probe::Classic { ttl: Ttl::NONE });
     assert_eq!(leaves_by(&mut switch, 0, &probe), [1, 2]);
@@ -97,9 +108,5 @@ fn probes_go_out_and_one_that_returns_sets_the_loop_bits() {
     let looped: Vec<_> = switch.looped().iter().map(u16::from).collect();
     assert!(looped == [1] || looped == [2], "{looped:?}");
 
-    let mut answer = Vec::new();
-    switch.receive(now, port(0), &mut asks(Op::Get, 0x0101, 0).to_vec(), |_, bytes| answer = bytes.to_vec());
-    let Message::Rrcp(rrcp) = FrameView::new(&answer, 0).unwrap().message() else { panic!() };
-    let Op::GetReply(access) = rrcp.op else { panic!("{rrcp}") };
-    assert_eq!(access.data, 1 << looped[0]);
+    assert_eq!(register(&mut switch, 0x0101), 1 << looped[0]);
 }

@@ -9,14 +9,15 @@
 //! | 030B, 030C+n, 0319+n, 031D+3m | the VLAN table, as rules of [`vlan_table::dot1q`] |
 //! | 0608-9 | ports off: their links are down for the switch |
 //! | 0619+n | links, all at 100 Mbit/s full duplex |
-//! | 070D+ | counters: bytes received, bytes sent, frames dropped |
-//! | 0607 | whether the storm filter is on: [`Registers::storm_filter`] |
+//! | 070D+ | counters: bytes received, bytes sent; frames dropped for any reason, the storm filter's too |
+//! | 0607 | the storm filter, on unless its bit is set |
 //! | rates, mirrors, ageing, trunks, learning, leaks, EEPROM, PHYs | kept and read back, without effect |
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use fdb::FlushScope;
+use fdb::storm::ConsecutiveSettings;
 use rrcp::device::RegisterSpace;
 use rrcp::registers::{
     EgressTagMode, EgressTagModes, Faults, FloodControl, LinkState, LinkStates, MAX_PORTS, PortHalves,
@@ -27,7 +28,7 @@ use rrcp::{ClassicDetector, LoopDetector};
 use vlan_table::dot1q::{AcceptableFrames, Bridge, PortConfig, TagType, Vlan};
 use vlan_table::{PortId, PortMask, VlanId};
 
-use crate::{Guard, NoGuard, Switch};
+use crate::{Guard, NoGuard, Storm, Switch};
 
 /// The registers that hold what was written to them, and the cables, which no register holds.
 #[derive(Clone, Debug)]
@@ -65,8 +66,16 @@ impl Registers {
         Window { now, switch, registers: self }
     }
 
-    /// Whether broadcasts shall be limited as the chip does it.
-    pub fn storm_filter(&self) -> bool {
+    /// Storm control of a switch with these registers, for [`Switch::set_storm`]: the chips' filter, or
+    /// none.
+    pub fn storm(&self) -> Storm {
+        match self.storm_filter() {
+            true => Storm::consecutive(ConsecutiveSettings::RTL8305),
+            false => Storm::Off,
+        }
+    }
+
+    fn storm_filter(&self) -> bool {
         FloodControl(self.word(RegisterAddress::FLOOD_CONTROL)).storm_filter()
     }
 
@@ -198,11 +207,15 @@ impl<G: Loops> RegisterSpace for Window<'_, G> {
     }
 
     fn write(&mut self, register: RegisterAddress, data: u32) {
+        let filtered = self.registers.storm_filter();
         if register == RegisterAddress::RESET {
             *self.registers =
                 Registers { plugged: self.registers.plugged, ..Registers::new(self.registers.ports) };
         } else if let Some(word) = self.registers.stored.get_mut(&register.0) {
             *word = data as u16;
+        }
+        if self.registers.storm_filter() != filtered {
+            self.switch.set_storm(self.registers.storm());
         }
         if matches!(register.0, 0x0000 | 0x030B..=0x037E) {
             // A switch that works by other rules keeps them.
@@ -274,7 +287,9 @@ mod tests {
             let ports = PortMask::first(8);
             let registers = Registers::new(ports);
             let database = Database::hashed(64, [1, 2], fdb::Config::REALTEK);
-            Self { switch: Switch::dot1q(registers.rules(), database), registers }
+            let mut switch = Switch::dot1q(registers.rules(), database);
+            switch.set_storm(registers.storm());
+            Self { switch, registers }
         }
 
         fn set(&mut self, register: RegisterAddress, data: u16) {
@@ -383,6 +398,22 @@ mod tests {
         let outcome = bench.switch.receive(NOW, port(2), &[0; 5]).outcome;
         assert!(matches!(outcome, Outcome::Dropped(_)));
         assert_eq!(bench.get(0x0741 + 2), Some(1));
+    }
+
+    #[test]
+    fn what_the_storm_filter_drops_is_in_the_drop_counter_of_its_port() {
+        let mut bench = Bench::new();
+        for _ in 0..100 {
+            bench.flooded(2, &IPV4);
+        }
+        assert_eq!(bench.get(0x0741 + 2), Some(36), "64 in a row pass");
+        assert_eq!(bench.get(0x070D + 2), Some(6000), "all were received");
+        assert_eq!(bench.get(0x0727 + 5), Some(64 * 60));
+        bench.set(RegisterAddress::FLOOD_CONTROL, 0x10);
+        for _ in 0..100 {
+            bench.flooded(2, &IPV4);
+        }
+        assert_eq!(bench.get(0x0741 + 2), Some(36), "the filter is off");
     }
 
     #[test]

@@ -332,10 +332,22 @@ impl<G: Guard> Stages<G> {
             return Ok(admitted);
         }
         let reason = match self.blocked.contains(port) {
-            true => Dropped::Blocked,
+            true => {
+                self.watch_blocked(fdb, now, port, frame);
+                Dropped::Blocked
+            }
             false => Dropped::Ingress(DropReason::PortState),
         };
         Err(Decision { classified: Some(admitted.into()), ..Decision::dropped(reason) })
+    }
+
+    /// A storm behind a blocked port harms nobody, but drowns the probes whose silence opens the port.
+    fn watch_blocked<S: Store>(&mut self, fdb: &mut Fdb<S>, now: Duration, port: PortId, frame: &[u8]) {
+        let class = Header::read(frame).ok().and_then(|header| storm::class(&header, false));
+        if !self.storm.passes(now, port, class, frame.len()) {
+            self.guard.handle_hint(now, port, Hint::Storm);
+            self.follow_guard(fdb, now);
+        }
     }
 
     /// Closes and opens ports as the loop detector wants it.
@@ -343,7 +355,8 @@ impl<G: Guard> Stages<G> {
         let blocked = self.guard.blocked();
         if blocked != self.blocked {
             // What was learned while frames went round is wrong, and where a port opens stations may
-            // be that were elsewhere: a topology change (IEEE 802.1Q-2018, 13.29).
+            // be that were elsewhere. Spanning tree forgets them, too, though not behind the port that
+            // changed (`fdbFlush`, IEEE 802.1D-2004, 17.19.7); here that port was in the loop.
             fdb.flush(now, FlushScope::ALL);
         }
         self.blocked = blocked;
