@@ -68,7 +68,7 @@ impl<G: Guard> Switch<G> {
     /// destination address and end before the FCS.
     ///
     /// O(1), and for a flooded frame a counter for each port that it leaves by.
-    #[inline]
+    #[inline(never)] // nine ways in one: a loop around it is better off with a call
     pub fn receive(&mut self, now: Duration, port: PortId, frame: &[u8]) -> Decision {
         let Self { rules, database, stages } = self;
         with_parts!((rules, database), (rules, fdb) => stages.receive(&**rules, fdb, now, port, frame))
