@@ -90,6 +90,9 @@ pub(crate) struct RunArgs {
     /// With --once, how long to wait for the switch, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     wait: u64,
+    /// Where to write which ports are up, one id on each line; `sg-bus agent --up` tells Neutron
+    #[arg(long, value_name = "FILE")]
+    pub(crate) up: Option<PathBuf>,
     /// How often to look at the desired state's file, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500)]
     interval: u64,

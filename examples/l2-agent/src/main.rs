@@ -56,6 +56,9 @@ fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
             }
         };
         output::reports(&outcome, arguments.switch.json)?;
+        if let Some(file) = &arguments.up {
+            output::up(&outcome.plan, file)?;
+        }
         if arguments.once {
             return Ok(verdict(&outcome));
         }

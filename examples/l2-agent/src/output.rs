@@ -1,7 +1,9 @@
 //! What a person, or a program, gets to read.
 
 use std::io::{self, Write};
+use std::path::Path;
 
+use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::demo::Heard;
@@ -29,6 +31,19 @@ pub(crate) fn reports(outcome: &Outcome, as_json: bool) -> io::Result<()> {
         }
     }
     out.flush()
+}
+
+/// The ports that are up, in a file that changes in one instant and only if they did.
+pub(crate) fn up(plan: &Plan, file: &Path) -> anyhow::Result<()> {
+    let ports = plan.status.iter().filter(|(_, status)| **status == Status::Up);
+    let text: String = ports.map(|(port, _)| format!("{port}\n")).collect();
+    if std::fs::read_to_string(file).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    let mut partial = file.as_os_str().to_owned();
+    partial.push(".partial");
+    let written = std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, file));
+    written.with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The whole state: ports, local VLANs, faults, and the operations that a run would begin with.

@@ -160,6 +160,7 @@ impl Bus {
             devices: bus.at("devices"),
             filter: None,
             node: Some(bus.at("bus.json")),
+            up: None,
             keepalive: Duration::from_secs(1),
             json: true,
             once: false,

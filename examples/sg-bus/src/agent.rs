@@ -35,6 +35,8 @@ pub struct Held {
     pub groups: Agent,
     /// Wiring.
     pub wiring: Option<wiring::Agent>,
+    /// Devices that are up; may change at any time.
+    pub up: watch::Receiver<Vec<Uuid>>,
 }
 
 /// Runs an agent of groups alone until the transport or `on_event` ends. `devices` may change at any time.
@@ -47,8 +49,7 @@ pub async fn run(
     devices: watch::Receiver<Vec<Uuid>>,
     mut on_event: impl FnMut(&Agent, Event) -> Result<()>,
 ) -> Result<()> {
-    let held = Held { groups, wiring: None };
-    run_with_wiring(held, end, devices, |held, event| on_event(&held.groups, event)).await
+    run_with_wiring(Held::of_groups(groups), end, devices, |held, event| on_event(&held.groups, event)).await
 }
 
 /// Runs an agent of groups and wiring.
@@ -63,6 +64,7 @@ pub async fn run_with_wiring(
 ) -> Result<()> {
     let epoch = Instant::now();
     let mut connected = false;
+    let mut up = held.up.clone();
     loop {
         if connected {
             while let Some(bytes) = held.poll_transmit(epoch.elapsed()) {
@@ -89,12 +91,18 @@ pub async fn run_with_wiring(
                 }
             },
             Ok(()) = devices.changed() => held.resync(&devices),
+            Ok(()) = up.changed() => held.tell_up(),
             () = sleep_until(due), if connected => {}
         }
     }
 }
 
 impl Held {
+    /// An agent that does not care for wiring.
+    pub fn of_groups(groups: Agent) -> Self {
+        Self { groups, wiring: None, up: watch::channel(Vec::new()).1 }
+    }
+
     /// Whether a server answered at least once about everything.
     pub fn is_synced(&self) -> bool {
         self.groups.is_synced() && self.wiring.as_ref().is_none_or(wiring::Agent::is_synced)
@@ -114,6 +122,12 @@ impl Held {
         self.groups.set_devices(devices.iter().copied());
         if let Some(wiring) = &mut self.wiring {
             wiring.set_devices(devices.iter().copied());
+        }
+    }
+
+    fn tell_up(&mut self) {
+        if let Some(wiring) = &mut self.wiring {
+            wiring.set_up(self.up.borrow().iter().copied());
         }
     }
 

@@ -150,6 +150,9 @@ pub(crate) struct AgentArgs {
     /// Where ports, their networks and their groups are kept for l2-agent's [bus], as JSON.
     #[arg(long, value_name = "FILE")]
     node: Option<PathBuf>,
+    /// Where l2-agent says which ports are up (its --up): told to Neutron.
+    #[arg(long, value_name = "FILE", requires = "node")]
+    up: Option<PathBuf>,
     /// Seconds of silence after which the agent makes sure that it missed nothing.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     keepalive: u64,
@@ -179,6 +182,7 @@ impl AgentArgs {
             devices: self.devices.clone(),
             filter: self.filter.clone(),
             node: self.node.clone(),
+            up: self.up.clone(),
             keepalive: Duration::from_secs(self.keepalive),
             json: self.json,
             once: self.once,

@@ -73,6 +73,8 @@ pub struct AgentOptions {
     pub filter: Option<PathBuf>,
     /// Where ports, their networks and their groups are written for `l2-agent`, and read from at the start.
     pub node: Option<PathBuf>,
+    /// What `l2-agent run --up` writes: the devices that are up. Followed.
+    pub up: Option<PathBuf>,
     /// How often to make sure that nothing was missed.
     pub keepalive: Duration,
     /// JSON instead of text.
@@ -88,7 +90,8 @@ pub struct AgentOptions {
 pub async fn follow(transport: &impl Transport, options: &AgentOptions) -> Result<()> {
     let file = Watched::new(&options.devices);
     let (devices, theirs) = watch::channel(state::read_devices(&options.devices)?);
-    let held = start_from_files(options, &devices.borrow());
+    let (up, their_up) = watch::channel(Vec::new());
+    let held = Held { up: their_up, ..start_from_files(options, &devices.borrow()) };
     let end = transport.join(&options.name).await?;
     let report = |held: &Held, event: Event| {
         write_files(options, held, &event)?;
@@ -97,7 +100,8 @@ pub async fn follow(transport: &impl Transport, options: &AgentOptions) -> Resul
     };
     let ended = tokio::select! {
         ended = agent::run_with_wiring(held, end, theirs, report) => ended,
-        never = follow_devices(file, &devices) => never,
+        never = follow_ids(file, &devices) => never,
+        never = follow_up(options.up.as_deref(), &up) => never,
     };
     match ended {
         Err(error) if error.is::<Done>() => Ok(()),
@@ -117,7 +121,8 @@ fn start_from_files(options: &AgentOptions, devices: &[Uuid]) -> Held {
     });
     let config = AgentConfig { keepalive, ..AgentConfig::default() };
     let devices = devices.iter().copied();
-    Held { groups: Agent::restore(config, devices, groups.unwrap_or_default()), wiring }
+    let groups = Agent::restore(config, devices, groups.unwrap_or_default());
+    Held { wiring, ..Held::of_groups(groups) }
 }
 
 fn usable<T>(path: &Path, read: fn(&Path) -> Result<T>) -> Option<T> {
@@ -144,13 +149,23 @@ fn write_files(options: &AgentOptions, held: &Held, event: &Event) -> Result<()>
 #[error("in step")]
 struct Done;
 
-async fn follow_devices(mut file: Watched, devices: &watch::Sender<Vec<Uuid>>) -> Result<()> {
+/// A file that is not there yet says nothing.
+async fn follow_up(path: Option<&Path>, up: &watch::Sender<Vec<Uuid>>) -> Result<()> {
+    let Some(path) = path else { return std::future::pending().await };
+    let file = Watched::new(path);
+    if let Some(ids) = usable(path, state::read_devices) {
+        up.send_replace(ids);
+    }
+    follow_ids(file, up).await
+}
+
+async fn follow_ids(mut file: Watched, ids: &watch::Sender<Vec<Uuid>>) -> Result<()> {
     loop {
         tokio::time::sleep(GLANCE).await;
         if file.changed() {
             match state::read_devices(file.path()) {
-                Ok(ids) => _ = devices.send_replace(ids),
-                Err(error) => eprintln!("sg-bus agent: {error:#}; the devices stay"),
+                Ok(new) => _ = ids.send_replace(new),
+                Err(error) => eprintln!("sg-bus agent: {error:#}; the last good list stays"),
             }
         }
     }

@@ -86,6 +86,7 @@ impl Ledger {
                     self.due.insert(*id);
                 }
             }
+            Notice::Network(_) => {}
             Notice::Rules(groups) => {
                 let groups = groups.iter().copied().collect();
                 self.ask_for_groups(&groups);

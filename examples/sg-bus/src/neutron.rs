@@ -17,13 +17,13 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Channel, Connection, Consumer, ExchangeKind};
-use secgroup_rpc::{Info, Limits, Uuid};
+use secgroup_rpc::Limits;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::backoff::Backoff;
-use crate::oslo::{self, Call, Incoming, NOTICE_TOPICS, Notice, PLUGIN_TOPIC};
+use crate::oslo::{self, Answer, Call, Incoming, NOTICE_TOPICS, Notice, PLUGIN_TOPIC, Question};
 use crate::transport::{QUEUE, amqp};
 
 /// Neutron's `control_exchange`.
@@ -49,12 +49,12 @@ pub enum Event {
 }
 
 /// A question and where the answer goes.
-type Question = (Vec<Uuid>, oneshot::Sender<Result<Info>>);
+type Asked = (Question, oneshot::Sender<Result<Answer>>);
 
 /// A client of Neutron that reconnects.
 #[derive(Debug)]
 pub struct Neutron {
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<Asked>,
     /// What it says by itself.
     pub events: mpsc::Receiver<Event>,
     _tasks: JoinSet<()>,
@@ -63,7 +63,7 @@ pub struct Neutron {
 /// Asks Neutron.
 #[derive(Clone, Debug)]
 pub struct Asker {
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<Asked>,
 }
 
 impl Neutron {
@@ -87,18 +87,18 @@ impl Neutron {
 }
 
 impl Asker {
-    /// `security_group_info_for_devices`.
+    /// Asks and waits.
     ///
     /// # Errors
     /// If Neutron cannot be reached, does not answer in time, or answers with an exception.
-    pub async fn info_for(&self, devices: Vec<Uuid>) -> Result<Info> {
+    pub async fn ask(&self, question: Question) -> Result<Answer> {
         let (answer, answered) = oneshot::channel();
-        self.questions.send((devices, answer)).await.ok().context("the client ended")?;
+        self.questions.send((question, answer)).await.ok().context("the client ended")?;
         timeout(ANSWER, answered).await.context("Neutron does not answer")?.context("the connection broke")?
     }
 }
 
-async fn keep_connected(uri: AMQPUri, tell: mpsc::Sender<Event>, mut asked: mpsc::Receiver<Question>) {
+async fn keep_connected(uri: AMQPUri, tell: mpsc::Sender<Event>, mut asked: mpsc::Receiver<Asked>) {
     let mut backoff = Backoff::for_connections();
     loop {
         let session = async {
@@ -122,7 +122,7 @@ struct Session {
     replies: Consumer,
     reply_queue: String,
     notices: Consumer,
-    open: HashMap<String, oneshot::Sender<Result<Info>>>,
+    open: HashMap<String, oneshot::Sender<Result<Answer>>>,
 }
 
 impl Session {
@@ -152,7 +152,7 @@ impl Session {
     }
 
     /// Ends well if nobody listens any more.
-    async fn run(mut self, tell: &mpsc::Sender<Event>, asked: &mut mpsc::Receiver<Question>) -> Result<()> {
+    async fn run(mut self, tell: &mpsc::Sender<Event>, asked: &mut mpsc::Receiver<Asked>) -> Result<()> {
         if tell.send(Event::Connected).await.is_err() {
             return Ok(());
         }
@@ -173,17 +173,17 @@ impl Session {
                     }
                 }
                 question = asked.recv() => {
-                    let Some((devices, answer)) = question else { return Ok(()) };
+                    let Some((question, answer)) = question else { return Ok(()) };
                     self.open.retain(|_, answer| !answer.is_closed());
-                    self.ask(&devices, answer).await?;
+                    self.ask(&question, answer).await?;
                 }
             }
         }
     }
 
-    async fn ask(&mut self, devices: &[Uuid], answer: oneshot::Sender<Result<Info>>) -> Result<()> {
+    async fn ask(&mut self, question: &Question, answer: oneshot::Sender<Result<Answer>>) -> Result<()> {
         let [id, unique] = [(); 2].map(|()| format!("{:032x}", fastrand::u128(..)));
-        let call = Call::new(devices, &self.reply_queue, ANSWER.as_secs(), &id, &unique);
+        let call = Call::new(question, &self.reply_queue, ANSWER.as_secs(), &id, &unique);
         let properties = BasicProperties::default()
             .with_content_type("application/json".into())
             .with_content_encoding("utf-8".into());

@@ -5,18 +5,86 @@
 
 use secgroup_rpc::{Info, Limits, Message, Object, ReadError, Uuid, Value, read_value, write_value};
 
+use crate::details::{self, Detail};
+use crate::transport::AgentName;
+
 /// Topic of Neutron's plugins.
 pub const PLUGIN_TOPIC: &str = "q-plugin";
-/// Topics of the casts that concern filters (`neutron_lib/agent/topics.py`).
-pub const NOTICE_TOPICS: [&str; 3] = [
+/// Topics of the casts that concern filters and wiring (`neutron_lib/agent/topics.py`).
+pub const NOTICE_TOPICS: [&str; 4] = [
     "q-agent-notifier-security_group-update",
     "q-agent-notifier-port-update",
     "q-agent-notifier-port-delete",
+    "q-agent-notifier-network-update",
 ];
 /// Version of the compact call whose members are pairs of address and MAC.
 const CALL_VERSION: &str = "1.3";
+/// Version of ML2's calls about lists of devices.
+const DEVICES_VERSION: &str = "1.5";
 
-/// A call of `security_group_info_for_devices`.
+/// What Neutron can be asked.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// `security_group_info_for_devices`.
+    Groups(Vec<Uuid>),
+    /// `get_devices_details_list_and_failed_devices`.
+    Wiring {
+        /// For whom.
+        host: AgentName,
+        /// Of these.
+        devices: Vec<Uuid>,
+    },
+    /// `update_device_list`: not a question, but confirmed like one.
+    Report {
+        /// Where.
+        host: AgentName,
+        /// These are up.
+        up: Vec<Uuid>,
+        /// These are not any more.
+        down: Vec<Uuid>,
+    },
+}
+
+/// What Neutron answers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// To [`Question::Groups`].
+    Groups(Info),
+    /// To [`Question::Wiring`].
+    Wiring(Vec<Detail>),
+    /// To [`Question::Report`].
+    Reported,
+}
+
+impl Question {
+    /// Method, version and arguments.
+    fn spelled(&self) -> (&'static str, &'static str, Value) {
+        let list = |devices: &[Uuid]| devices.iter().map(ToString::to_string).collect::<Value>();
+        let agent = |host: &AgentName| Value::from(format!("sg-bus-{host}").as_str());
+        match self {
+            Self::Groups(devices) => {
+                let arguments = object([("devices", list(devices)), ("call_version", CALL_VERSION.into())]);
+                ("security_group_info_for_devices", CALL_VERSION, arguments)
+            }
+            Self::Wiring { host, devices } => {
+                let arguments =
+                    [("devices", list(devices)), ("agent_id", agent(host)), ("host", host.as_str().into())];
+                ("get_devices_details_list_and_failed_devices", DEVICES_VERSION, object(arguments))
+            }
+            Self::Report { host, up, down } => {
+                let arguments = [
+                    ("devices_up", list(up)),
+                    ("devices_down", list(down)),
+                    ("agent_id", agent(host)),
+                    ("host", host.as_str().into()),
+                ];
+                ("update_device_list", DEVICES_VERSION, object(arguments))
+            }
+        }
+    }
+}
+
+/// A call of Neutron's plugin.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// What the reply will name it by.
@@ -26,15 +94,14 @@ pub struct Call {
 }
 
 impl Call {
-    /// Asks about `devices`; the reply shall come to `reply_queue`. `id` and `unique` are different
+    /// Asks a question; the reply shall come to `reply_queue`. `id` and `unique` are different
     /// random texts: the second lets the receiver drop repetitions.
-    pub fn new(devices: &[Uuid], reply_queue: &str, timeout_seconds: u64, id: &str, unique: &str) -> Self {
-        let devices: Value = devices.iter().map(ToString::to_string).collect();
-        let arguments = object([("devices", devices), ("call_version", CALL_VERSION.into())]);
+    pub fn new(question: &Question, reply_queue: &str, timeout_seconds: u64, id: &str, unique: &str) -> Self {
+        let (method, version, arguments) = question.spelled();
         let inner = object([
-            ("method", "security_group_info_for_devices".into()),
+            ("method", method.into()),
             ("args", arguments),
-            ("version", CALL_VERSION.into()),
+            ("version", version.into()),
             ("_msg_id", id.into()),
             ("_reply_q", reply_queue.into()),
             ("_timeout", Value::Int(timeout_seconds.try_into().unwrap_or(i64::MAX))),
@@ -61,9 +128,9 @@ pub enum Incoming {
         /// Of which call.
         id: String,
         /// What it says; `None` is a sign of life, the answer is still being made.
-        result: Option<Result<Info, Failure>>,
+        result: Option<Result<Answer, Failure>>,
     },
-    /// A cast that concerns filters.
+    /// A cast that concerns filters or wiring.
     Notice(Notice),
     /// Another one.
     Other(String),
@@ -78,6 +145,8 @@ pub enum Notice {
     Members(Vec<Uuid>),
     /// A port itself.
     Port(Uuid),
+    /// A network itself.
+    Network(Uuid),
 }
 
 /// An exception on the other side.
@@ -131,6 +200,10 @@ fn cast(message: &Value) -> Result<Incoming, OsloError> {
             let port = arguments.get("port").ok_or(OsloError::Missing("port"))?;
             Incoming::Notice(Notice::Port(id(text(port, "id")?)?))
         }
+        "network_update" => {
+            let network = arguments.get("network").ok_or(OsloError::Missing("network"))?;
+            Incoming::Notice(Notice::Network(id(text(network, "id")?)?))
+        }
         "port_delete" => Incoming::Notice(Notice::Port(id(text(arguments, "port_id")?)?)),
         other => Incoming::Other(other.into()),
     })
@@ -147,14 +220,24 @@ fn reply(message: &Value) -> Result<Incoming, OsloError> {
     let failure = message.get("failure").filter(|failure| **failure != Value::Null);
     let result = match (failure, message.get("result")) {
         (Some(failure), _) => Some(Err(remote_failure(failure))),
-        (None, Some(result @ Value::Object(_))) => match Message::from_value(result)? {
-            Message::Info(info) => Some(Ok(info)),
-            _ => return Err(OsloError::Missing("result")),
-        },
+        (None, Some(result @ Value::Object(_))) => Some(Ok(answer(result)?)),
         (None, _) if message.get("ending") == Some(&Value::Bool(false)) => None,
         _ => return Err(OsloError::Missing("result")),
     };
     Ok(Incoming::Reply { id, result })
+}
+
+fn answer(result: &Value) -> Result<Answer, OsloError> {
+    if result.get("failed_devices").is_some() {
+        return details::read(result).map(Answer::Wiring).ok_or(OsloError::Missing("devices"));
+    }
+    if result.get("failed_devices_up").is_some() {
+        return Ok(Answer::Reported);
+    }
+    match Message::from_value(result)? {
+        Message::Info(info) => Ok(Answer::Groups(info)),
+        _ => Err(OsloError::Missing("result")),
+    }
 }
 
 /// An exception is JSON text again (`serialize_remote_exception`).
@@ -194,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_call_is_a_request_that_our_own_reader_knows() {
-        let call = Call::new(&[PORT], "reply_1", 60, "id", "unique");
+        let call = Call::new(&Question::Groups(vec![PORT]), "reply_1", 60, "id", "unique");
         let message = secgroup_rpc::read_json(&call.body, &Limits::default()).unwrap();
         let Some(Message::Request(request)) = message.payload() else { panic!("{message:?}") };
         assert_eq!(request.devices, [PORT.to_string()]);
@@ -207,7 +290,10 @@ mod tests {
         let result =
             read(&format!(r#"{{"result": {empty}, "failure": null, "ending": true, "_msg_id": "7"}}"#));
         let id = || "7".to_owned();
-        assert_eq!(result.unwrap(), Incoming::Reply { id: id(), result: Some(Ok(Info::default())) });
+        assert_eq!(
+            result.unwrap(),
+            Incoming::Reply { id: id(), result: Some(Ok(Answer::Groups(Info::default()))) }
+        );
 
         let failure = read(
             r#"{"result": null, "failure": "{\"class\": \"UnsupportedVersion\", \"message\": \"no 1.3\\nmore\"}", "ending": true, "_msg_id": "7"}"#,
@@ -237,7 +323,9 @@ mod tests {
         assert_eq!(cast("port_update", &port), Incoming::Notice(Notice::Port(PORT)));
         let gone = format!(r#"{{"port_id": "{PORT}"}}"#);
         assert_eq!(cast("port_delete", &gone), Incoming::Notice(Notice::Port(PORT)));
-        assert_eq!(cast("network_update", "{}"), Incoming::Other("network_update".into()));
+        let network = format!(r#"{{"network": {{"id": "{PORT}", "mtu": 1500}}}}"#);
+        assert_eq!(cast("network_update", &network), Incoming::Notice(Notice::Network(PORT)));
+        assert_eq!(cast("tunnel_update", "{}"), Incoming::Other("tunnel_update".into()));
     }
 
     #[test]
@@ -253,7 +341,7 @@ mod tests {
         ] {
             assert!(read(inner).is_err(), "{inner}");
         }
-        let whole = Call::new(&[PORT], "reply_1", 60, "id", "unique").body;
+        let whole = Call::new(&Question::Groups(vec![PORT]), "reply_1", 60, "id", "unique").body;
         for cut in 0..whole.len() {
             assert!(parse(&whole[..cut], &Limits::default()).is_err(), "cut at {cut}");
         }

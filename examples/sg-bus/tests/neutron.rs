@@ -11,9 +11,12 @@ use std::time::Duration;
 use common::{PATIENCE, Watched, missing, rabbit, watched};
 use secgroup_rpc::{Info, Limits, Message, Uuid, read_json};
 use serde_json::{Value, json};
+use sg_bus::commands::{self, AgentOptions};
 use sg_bus::neutron::Neutron;
+use sg_bus::node;
 use sg_bus::rabbit::Rabbit;
 use sg_bus::transport::{Transport, mem::Mem};
+use sg_bus::wiring::NetworkKind;
 use sg_bus::{bridge, server};
 use tokio::time::{Instant, sleep};
 
@@ -241,4 +244,78 @@ async fn the_commands_give_neutrons_state_with_a_bridge_and_without() {
     }
     bridge.kill().unwrap();
     bridge.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ports_are_wired_as_neutron_says_and_active_when_the_host_says_that_they_are_up() {
+    let Some(rabbit) = rabbit().await else { return };
+    let Some(mut neutron) = Peer::start(&rabbit) else { return };
+    let tagged = neutron.id(&json!({"do": "provider_network", "network_type": "vlan",
+        "physical_network": "physnet1", "segmentation_id": 100}));
+    let flat = neutron.id(&json!({"do": "provider_network", "network_type": "flat",
+        "physical_network": "physnet2"}));
+    let ports = [neutron.port(&tagged, &[]), neutron.port(&flat, &[])];
+
+    let mem = Mem::default();
+    let client = Neutron::new(&rabbit.uri()).unwrap();
+    // Neutron has no notice for the VLAN of a network: it is asked again every three seconds.
+    let often = Duration::from_millis(250);
+    let (server, _task) = bridge::start(client, mem.serve().await.unwrap(), often);
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("devices"), format!("{}\n{}\n", ports[0], ports[1])).unwrap();
+    let options = AgentOptions {
+        name: "compute-01".parse().unwrap(),
+        devices: at("devices"),
+        filter: None,
+        node: Some(at("node.json")),
+        up: Some(at("up")),
+        keepalive: Duration::from_secs(3600),
+        json: true,
+        once: false,
+    };
+    let following = tokio::spawn(async move { commands::follow(&mem, &options).await.unwrap() });
+    let wired = |port: Uuid| {
+        let (ports, _) = node::read(&at("node.json")).ok()?;
+        let network = ports.into_iter().find(|found| found.id == port)?.network;
+        Some((network.kind, network.segmentation_id))
+    };
+    until("both are wired", || wired(ports[0]).is_some() && wired(ports[1]).is_some()).await;
+    assert_eq!(wired(ports[0]), Some((NetworkKind::Vlan, Some(100))));
+    assert_eq!(wired(ports[1]), Some((NetworkKind::Flat, None)));
+    let mut status = |port: Uuid| neutron.id(&json!({"do": "status", "port": port.to_string()}));
+    assert_eq!(status(ports[0]), "BUILD", "asked for, not up");
+
+    // The host says that they are up, and that one is not any more.
+    std::fs::write(at("up"), format!("{}\n{}\n", ports[0], ports[1])).unwrap();
+    until("both are up", || status(ports[0]) == "ACTIVE" && status(ports[1]) == "ACTIVE").await;
+    std::fs::write(at("up"), format!("{}\n", ports[0])).unwrap();
+    until("one is down", || status(ports[1]) == "DOWN").await;
+    assert_eq!(status(ports[0]), "ACTIVE");
+
+    // A report is no news: it makes nobody ask again.
+    let mut calls = || neutron.run(&json!({"do": "details_calls"})).as_u64().unwrap();
+    let before = calls();
+    sleep(Duration::from_secs(1)).await;
+    assert!(calls() - before <= 2, "the regular ones at most");
+
+    // A network moves to another VLAN: its port is wired anew, and reported anew.
+    neutron.run(&json!({"do": "change_network", "network": tagged, "segmentation_id": 200}));
+    until("it moved", || wired(ports[0]) == Some((NetworkKind::Vlan, Some(200)))).await;
+    let mut status = |port: Uuid| neutron.id(&json!({"do": "status", "port": port.to_string()}));
+    until("it is up again", || status(ports[0]) == "ACTIVE").await;
+    // And one is deleted.
+    neutron.run(&json!({"do": "drop_port", "port": ports[1].to_string()}));
+    until("it is gone", || wired(ports[1]).is_none()).await;
+    assert!(wired(ports[0]).is_some());
+    following.abort();
+    drop(server);
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "not before {PATIENCE:?}: {what}");
+        sleep(Duration::from_millis(50)).await;
+    }
 }

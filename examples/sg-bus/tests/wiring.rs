@@ -66,7 +66,7 @@ async fn follow(transport: &impl Transport, name: &str, devices: &[Uuid]) -> Wir
     let (tell, state) = watch::channel(Default::default());
     let log = Arc::new(Mutex::new(Vec::new()));
     let wiring = wiring::Agent::new(CONFIG, name.parse().unwrap(), []);
-    let held = Held { groups: Agent::new(config(), []), wiring: Some(wiring) };
+    let held = Held { wiring: Some(wiring), ..Held::of_groups(Agent::new(config(), [])) };
     let their_log = Arc::clone(&log);
     let task = tokio::spawn(async move {
         let note = |held: &Held, event: Event| {

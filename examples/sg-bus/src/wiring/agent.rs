@@ -40,6 +40,7 @@ pub struct Agent {
     config: AgentConfig,
     host: AgentName,
     devices: BTreeSet<Uuid>,
+    up: BTreeSet<Uuid>,
     ports: BTreeMap<Uuid, Port>,
     /// `None` before the first answer.
     at: Option<Position>,
@@ -63,6 +64,7 @@ impl Agent {
             config,
             host,
             devices: BTreeSet::new(),
+            up: BTreeSet::new(),
             ports: known.into_iter().map(|port| (port.id, port)).collect(),
             at: None,
             nonce: 0,
@@ -76,6 +78,15 @@ impl Agent {
     pub fn set_devices(&mut self, devices: impl IntoIterator<Item = Uuid>) {
         self.devices = devices.into_iter().collect();
         self.asked = Asked::Due;
+    }
+
+    /// Tells which devices are up, if others are than before.
+    pub fn set_up(&mut self, up: impl IntoIterator<Item = Uuid>) {
+        let up = up.into_iter().collect();
+        if self.up != up {
+            self.up = up;
+            self.asked = Asked::Due;
+        }
     }
 
     /// Whether a server answered at least once.
@@ -104,8 +115,9 @@ impl Agent {
         self.deadline = now.saturating_add(self.pause);
         self.nonce = self.nonce.wrapping_add(1);
         let devices = self.devices.iter().copied().map(Id).collect();
+        let up = self.up.intersection(&self.devices).copied().map(Id).collect();
         let (nonce, host, holds) = (self.nonce, self.host.to_string(), self.at);
-        Some(write(&ToServer::Ask { nonce, host, devices, holds }))
+        Some(write(&ToServer::Ask { nonce, host, devices, up, holds }))
     }
 
     /// Takes in what a server sent. It is applied as a whole or not at all.

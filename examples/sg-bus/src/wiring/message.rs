@@ -18,6 +18,9 @@ pub enum WiringError {
     /// More devices than one host has.
     #[error("wiring: {0} devices, where {MAX_DEVICES} are the most")]
     Devices(usize),
+    /// A host's name is wrong.
+    #[error("wiring: the host's name is none: 1 to 64 letters, digits, - _ . are")]
+    Host,
 }
 
 /// What an agent says.
@@ -29,6 +32,8 @@ pub(super) enum ToServer {
         /// As the server's source may know the host.
         host: String,
         devices: Vec<Id>,
+        #[serde(default)]
+        up: Vec<Id>,
         holds: Option<Position>,
     },
 }
@@ -55,9 +60,10 @@ pub(super) struct Id(#[serde(with = "super::text")] pub(super) Uuid);
 impl ToServer {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, WiringError> {
         let message = serde_json::from_slice(bytes)?;
-        let Self::Ask { devices, .. } = &message;
-        if devices.len() > MAX_DEVICES {
-            return Err(WiringError::Devices(devices.len()));
+        let Self::Ask { devices, up, .. } = &message;
+        let most = devices.len().max(up.len());
+        if most > MAX_DEVICES {
+            return Err(WiringError::Devices(most));
         }
         Ok(message)
     }
@@ -74,11 +80,26 @@ pub fn is_wiring(bytes: &[u8]) -> bool {
     bytes.first() == Some(&b'{')
 }
 
-/// Host and devices of an agent's question. A bridge must know about all of them before it is answered.
-///
-/// # Errors
-/// [`WiringError`] if it is none.
-pub fn asked_devices(bytes: &[u8]) -> Result<(Option<AgentName>, Vec<Uuid>), WiringError> {
-    let ToServer::Ask { host, devices, .. } = ToServer::read(bytes)?;
-    Ok((host.parse().ok(), devices.into_iter().map(|id| id.0).collect()))
+/// What an agent asks, for who must know about all its devices before it is answered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Question {
+    /// As the agent calls its host.
+    pub host: AgentName,
+    /// The devices there.
+    pub devices: Vec<Uuid>,
+    /// Those of them that are wired, filtered and acknowledged by the switch.
+    pub up: Vec<Uuid>,
+}
+
+impl Question {
+    /// Reads an agent's question.
+    ///
+    /// # Errors
+    /// [`WiringError`] if it is none.
+    pub fn read(bytes: &[u8]) -> Result<Self, WiringError> {
+        let ToServer::Ask { host, devices, up, .. } = ToServer::read(bytes)?;
+        let ids = |list: Vec<Id>| list.into_iter().map(|id| id.0).collect();
+        let host = host.parse().map_err(|_| WiringError::Host)?;
+        Ok(Self { host, devices: ids(devices), up: ids(up) })
+    }
 }

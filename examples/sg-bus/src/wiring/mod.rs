@@ -26,7 +26,7 @@ use secgroup_rpc::Uuid;
 use serde::{Deserialize, Serialize};
 
 pub use agent::{Agent, AgentConfig, Handled};
-pub use message::{WiringError, asked_devices, is_wiring};
+pub use message::{Question, WiringError, is_wiring};
 pub use server::Server;
 
 /// A port of a host.

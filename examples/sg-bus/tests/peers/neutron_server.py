@@ -34,6 +34,7 @@ from neutron.conf.plugins.ml2 import config as ml2_config        # noqa: E402
 from neutron.conf.plugins.ml2.drivers import driver_type         # noqa: E402
 from neutron.db.migration.models import head                     # noqa: E402,F401
 from neutron import manager                                      # noqa: E402
+from neutron.plugins.ml2 import rpc as ml2_rpc                   # noqa: E402
 
 PROJECT = '5f' * 16
 HOST = 'compute-01'
@@ -52,6 +53,21 @@ class Callback(securitygroups_rpc.SecurityGroupServerRpcCallback):
             return super().security_group_info_for_devices(context, **kwargs)
 
 
+class Details(ml2_rpc.RpcCallbacks):
+    """Neutron's own, one call at a time; counts the calls."""
+
+    calls = 0
+
+    def get_devices_details_list_and_failed_devices(self, context, **kwargs):
+        with DATABASE:
+            Details.calls += 1
+            return super().get_devices_details_list_and_failed_devices(context, **kwargs)
+
+    def update_device_list(self, context, **kwargs):
+        with DATABASE:
+            return super().update_device_list(context, **kwargs)
+
+
 class Server:
     def __init__(self, url):
         configure(url)
@@ -66,7 +82,8 @@ class Server:
         self.register_agent()
         self.callback = Callback()
         self.connection = n_rpc.Connection()
-        self.connection.create_consumer(topics.PLUGIN, [self.callback])
+        details = Details(self.plugin.notifier, self.plugin.type_manager)
+        self.connection.create_consumer(topics.PLUGIN, [self.callback, details])
         self.connection.consume_in_threads()
 
     @staticmethod
@@ -78,7 +95,7 @@ class Server:
         self.plugin.create_or_update_agent(self.context(), {
             'agent_type': 'Open vSwitch agent', 'binary': 'neutron-openvswitch-agent', 'host': HOST,
             'topic': 'N/A', 'start_flag': True, 'configurations': {
-                'bridge_mappings': {}, 'tunnel_types': [], 'tunneling_ip': '192.0.2.1'}},
+                'bridge_mappings': {'physnet1': 'br-ex', 'physnet2': 'br-eth1'}, 'tunnel_types': [], 'tunneling_ip': '192.0.2.1'}},
             timeutils.utcnow())
 
     # -- commands ----------------------------------------------------------
@@ -91,6 +108,19 @@ class Server:
                 'name': '', 'network_id': network, 'tenant_id': PROJECT, 'cidr': cidr,
                 'ip_version': 6 if ':' in cidr else 4}}, check_allow_post=False)
         return network
+
+    def provider_network(self, **provider):
+        given = {'name': 'provider', 'tenant_id': PROJECT, 'admin_state_up': True, 'shared': False}
+        given.update(('provider:' + key, value) for key, value in provider.items())
+        return utils.create_network(self.plugin, self.context(), {'network': given},
+                                    check_allow_post=False)['id']
+
+    def change_network(self, network, **provider):
+        given = {'provider:' + key: value for key, value in provider.items()}
+        self.plugin.update_network(self.context(), network, {'network': given})
+
+    def status(self, port):
+        return self.plugin.get_port(self.context(), port)['status']
 
     def group(self, name):
         return self.plugin.create_security_group(self.context(), {'security_group': {
@@ -132,6 +162,9 @@ class Server:
     def calls(self):
         return Callback.calls
 
+    def details_calls(self):
+        return Details.calls
+
 
 def configure(url):
     common_config.register_common_config_options()
@@ -143,8 +176,9 @@ def configure(url):
             '[DEFAULT]', 'core_plugin = ml2', 'service_plugins = revisions,timestamp',
             'notify_nova_on_port_status_changes = False', 'notify_nova_on_port_data_changes = False',
             'transport_url = ' + url, '[ml2]', 'mechanism_drivers = openvswitch',
-            'extension_drivers = port_security', 'type_drivers = local',
-            'project_network_types = local', '[QUOTAS]', 'quota_port = -1',
+            'extension_drivers = port_security', 'type_drivers = local,flat,vlan',
+            'project_network_types = local', '[ml2_type_flat]', 'flat_networks = physnet2',
+            '[ml2_type_vlan]', 'network_vlan_ranges = physnet1:100:299', '[QUOTAS]', 'quota_port = -1',
             'quota_security_group = -1', 'quota_security_group_rule = -1', '']))
         file.flush()
         cfg.CONF(['--config-file', file.name], project='neutron')
