@@ -11,6 +11,7 @@ mod ours;
 mod ports;
 mod random;
 mod recorded;
+mod standard;
 mod vectors;
 
 use both::Both;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use fdb::{Config, Entry, FlushScope, Key, Kind, WhenFull};
 use private_ovs::{FdbRow, Frames};
-use switch::vlan_table::openvswitch::Bridge;
-use switch::vlan_table::{Fid, FrameMut, PortId, TagVid};
+use switch::vlan_table::openvswitch::{Bridge, PortConfig};
+use switch::vlan_table::{Fid, FrameMut, PortId, TagVid, dot1q};
 use switch::{Database, Switch};
 
 use crate::both::shown;
@@ -29,6 +29,20 @@ impl Ours {
         let names =
             ["br0"].into_iter().chain(ports.iter().map(|(name, _)| &**name)).map(Into::into).collect();
         Self { switch: Switch::openvswitch(bridge, database(None)), now: Duration::ZERO, names }
+    }
+
+    /// The same ports under the rules of IEEE 802.1Q.
+    pub(crate) fn standard(ports: &[(String, Vec<String>)]) -> Self {
+        let mut ours = Self::new(1, ports);
+        let bridge = dot1q::Bridge::new(ours.switch.rules().ports());
+        ours.switch = Switch::dot1q(bridge, database(None));
+        let trunk = PortConfig::default();
+        ours.switch.set_vlan_mode(ours.now, PortId::new(0).unwrap(), &trunk).unwrap();
+        for (name, columns) in ports {
+            let port = ours.port(name);
+            ours.switch.set_vlan_mode(ours.now, port, &ports::config(columns)).unwrap();
+        }
+        ours
     }
 
     pub(crate) fn port(&self, name: &str) -> PortId {
