@@ -14,10 +14,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::credentials::Made;
 use crate::transport::amqp;
 
 /// How long a broker may take to come up on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// The file with what is not told by the environment.
+const CONFIGURATION: &str = "rabbitmq.conf";
 /// How long it may take to go when asked nicely.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -27,6 +30,7 @@ pub struct Rabbit {
     folder: TempDir,
     script: PathBuf,
     port: u16,
+    tls_port: u16,
     distribution_port: u16,
     mapper_port: u16,
     mapper: Option<Child>,
@@ -39,12 +43,38 @@ impl Rabbit {
     /// # Errors
     /// If it does not come up.
     pub async fn start() -> Result<Option<Self>> {
+        Self::start_configured(|_, _| Ok(String::new())).await
+    }
+
+    /// Starts one that serves TLS, too, with this certificate.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub async fn start_with_tls(made: &Made) -> Result<Option<Self>> {
+        Self::start_configured(|folder, port| {
+            let files = [("certfile", &made.certificate), ("keyfile", &made.key)];
+            let mut text = format!("listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.verify = verify_none\n");
+            for (option, pem) in files {
+                let file = folder.join(option);
+                fs::write(&file, pem)?;
+                text += &format!("ssl_options.{option} = {}\n", file.display());
+            }
+            Ok(text)
+        })
+        .await
+    }
+
+    async fn start_configured(
+        configuration: impl FnOnce(&Path, u16) -> Result<String>,
+    ) -> Result<Option<Self>> {
         let Some(script) = find() else { return Ok(None) };
-        let [port, distribution_port, mapper_port] = free_ports()?;
+        let [port, tls_port, distribution_port, mapper_port] = free_ports()?;
         let folder = tempfile::Builder::new().prefix("sg-bus-rabbit").tempdir()?;
         fs::write(folder.path().join("plugins"), "[].\n")?;
+        fs::write(folder.path().join(CONFIGURATION), configuration(folder.path(), tls_port)?)?;
+        let (mapper, broker) = (None, None);
         let mut rabbit =
-            Self { folder, script, port, distribution_port, mapper_port, mapper: None, broker: None };
+            Self { folder, script, port, tls_port, distribution_port, mapper_port, mapper, broker };
         rabbit.start_mapper()?;
         rabbit.start_broker().await?;
         Ok(Some(rabbit))
@@ -53,6 +83,11 @@ impl Rabbit {
     /// Where clients connect.
     pub fn uri(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+    }
+
+    /// Where clients connect with TLS, by a name that the certificate may bear or not.
+    pub fn tls_uri(&self, host: &str) -> String {
+        format!("amqps://guest:guest@{host}:{}/%2f", self.tls_port)
     }
 
     /// Ends the broker without warning; durable queues stay on disk.
@@ -85,7 +120,7 @@ impl Rabbit {
             .env("RABBITMQ_LOGS", "-")
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("plugins"))
             .env("RABBITMQ_CONF_ENV_FILE", home.join("no-environment"))
-            .env("RABBITMQ_CONFIG_FILE", home.join("no-configuration"))
+            .env("RABBITMQ_CONFIG_FILE", home.join(CONFIGURATION))
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}")
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             .env("ERL_EPMD_PORT", self.mapper_port.to_string())

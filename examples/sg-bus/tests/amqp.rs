@@ -3,9 +3,14 @@
 
 mod common;
 
-use common::{PATIENCE, cloud, group, member, port, rabbit, watched};
-use sg_bus::server;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{PATIENCE, cloud, group, member, missing, port, rabbit, watched};
+use sg_bus::credentials::Made;
+use sg_bus::rabbit::Rabbit;
 use sg_bus::transport::{Transport, amqp::Amqp};
+use sg_bus::{server, state};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_and_a_delta_reach_two_agents_through_rabbitmq() {
@@ -60,4 +65,55 @@ async fn an_agent_whose_queue_is_gone_is_forgotten_and_the_others_are_not() {
     tokio::time::timeout(PATIENCE, forgotten).await.unwrap();
     let known = server.with(|server| server.info_for([port(0)])).await.unwrap();
     stays.reaches(&known).await;
+}
+
+/// The command, trusting whom this file says.
+fn sg_bus(authority: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sg-bus"));
+    command.args(arguments).env("SSL_CERT_FILE", authority).env_remove("SSL_CERT_DIR");
+    command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_is_reached_over_tls_by_its_name_alone() {
+    let made = Made::new(&["localhost".into()]).unwrap();
+    let Some(rabbit) = Rabbit::start_with_tls(&made).await.unwrap() else {
+        return missing("rabbitmq-server");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let stranger = Made::new(&["localhost".into()]).unwrap().authority;
+    for (name, text) in
+        [("ca.pem", made.authority), ("other.pem", stranger), ("devices", port(1).to_string())]
+    {
+        std::fs::write(at(name), text).unwrap();
+    }
+    let known = cloud(1, 4, 2);
+    state::write(at("state.sg").as_ref(), &known.info()).unwrap();
+    let (right, wrong) = (rabbit.tls_uri("localhost"), rabbit.tls_uri("127.0.0.1"));
+    let authority = at("ca.pem");
+    let mut serving = sg_bus(authority.as_ref(), &["server", "--state", &at("state.sg"), "--amqp", &right])
+        .spawn()
+        .unwrap();
+    let filter = at("filter.sg");
+    let follow = |uri| {
+        ["agent", "--once", "--devices", &at("devices"), "--filter", &filter, "--amqp", uri].map(String::from)
+    };
+    let agent = |authority: &str, uri| {
+        let arguments = follow(uri);
+        sg_bus(authority.as_ref(), &arguments.each_ref().map(String::as_str))
+    };
+    for (authority, uri) in [(&authority, &wrong), (&at("other.pem"), &right)] {
+        let mut refused = agent(authority, uri).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(refused.stdout.take().unwrap()));
+        let line = lines.next().unwrap().unwrap();
+        refused.kill().unwrap();
+        refused.wait().unwrap();
+        assert!(line.starts_with("no server:") && line.contains("certificate"), "{line}");
+    }
+    let ended = agent(&authority, &right).output().unwrap();
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(state::read(filter.as_ref()).unwrap(), known.info_for([port(1)]));
 }

@@ -214,3 +214,19 @@ fn forgotten_agents_cost_nothing() {
     assert_eq!(server.poll_transmit(), None);
     assert!(format!("{server:?}").contains("concerned: {}"));
 }
+
+#[test]
+fn what_messages_cost() {
+    let ports: Vec<_> = (1..=20).map(|number| port(number, 100)).collect();
+    let mut server = server(&ports);
+    let mut agent = agent(&(1..=20).collect::<Vec<_>>());
+    let question = agent.poll_transmit(Duration::ZERO).unwrap();
+    server.handle(HOST, &question).unwrap();
+    let (_, whole) = server.poll_transmit().unwrap();
+    server.set_port(port(1, 200));
+    let (_, change) = server.poll_transmit().unwrap();
+    let sizes = [question.len(), whole.len(), change.len()];
+    // The README's figures: 20 devices asked for, 20 ports told, one of them changed.
+    println!("{sizes:?}");
+    assert!(sizes[0] < 1000 && sizes[1] < 8000 && sizes[2] < 500, "{sizes:?}");
+}
