@@ -11,7 +11,7 @@ use pcap_file::pcapng::{Block, PcapNgReader};
 use pcap_file::{DataLink, PcapError};
 use rrcp::{FrameView, ParseError};
 
-use crate::record::Record;
+use crate::record::{Body, Record};
 
 /// Tags that are looked behind: as deep as QinQ equipment of the field stacks them, and one more.
 const MAX_TAGS: usize = 4;
@@ -102,29 +102,20 @@ impl<W: Write> Printer<'_, W> {
         self.summary.frames += 1;
         let frame = self.summary.frames;
         let time = captured.map(|at| seconds_between(*self.first.get_or_insert(at), at));
-        match FrameView::new(bytes, MAX_TAGS) {
-            Ok(view) => {
-                self.summary.ours += 1;
-                if self.json {
-                    self.json_line(&Record::new(frame, time, &view))
-                } else {
-                    self.text_line(frame, time, &view)
-                }
-            }
-            Err(error @ ParseError::Truncated { .. }) => {
-                self.summary.ours += 1;
-                self.summary.malformed += 1;
-                if self.json {
-                    let error = error.to_string();
-                    self.json_line(
-                        &serde_json::json!({ "frame": frame, "kind": "malformed", "error": error }),
-                    )
-                } else {
-                    self.text_line(frame, time, &format_args!("malformed: {error}"))
-                }
-            }
-            // Another protocol, or no Ethernet frame at all.
-            Err(_) => Ok(()),
+        let parsed = FrameView::new(bytes, MAX_TAGS);
+        let (Ok(_) | Err(ParseError::Truncated { .. })) = parsed else {
+            return Ok(()); // another protocol, or no Ethernet frame at all
+        };
+        self.summary.ours += 1;
+        self.summary.malformed += u64::from(parsed.is_err());
+        if self.json {
+            let body = parsed.map_or_else(Body::from, |view| view.message().into());
+            let ethernet = vlan_table::FrameView::new(bytes, MAX_TAGS)?;
+            return self.json_line(&Record::new(frame, time, &ethernet, body));
+        }
+        match parsed {
+            Ok(view) => self.text_line(frame, time, &view),
+            Err(error) => self.text_line(frame, time, &format_args!("malformed: {error}")),
         }
     }
 
@@ -136,7 +127,7 @@ impl<W: Write> Printer<'_, W> {
         Ok(())
     }
 
-    fn json_line(&mut self, record: &impl serde::Serialize) -> Result<()> {
+    fn json_line(&mut self, record: &Record) -> Result<()> {
         serde_json::to_writer(&mut *self.out, record)?;
         writeln!(self.out)?;
         Ok(())

@@ -1,7 +1,7 @@
 //! A frame as one JSON object: the shape that `--json` prints, field names as in the `rrcp` crate.
 
 use rrcp::wire::{Access, CpuTagFormat, HelloReply, Op, Rldp, Rrcp, Vector};
-use rrcp::{FrameView, MacAddr6, Message, Probe, Tag};
+use rrcp::{MacAddr6, Message, ParseError, Probe, Tag};
 use serde::Serialize;
 
 /// One frame of the family.
@@ -100,6 +100,10 @@ pub enum Body {
         protocol: String,
         payload: String,
     },
+    /// The frame ends before the last field of its kind.
+    Malformed {
+        error: String,
+    },
 }
 
 /// A register and its value.
@@ -111,16 +115,16 @@ pub struct AccessRecord {
 }
 
 impl Record {
-    /// The record of frame number `frame`.
-    pub fn new(frame: u64, time: Option<f64>, view: &FrameView<'_>) -> Self {
+    /// The record of frame number `frame`, of which `body` says what is behind the EtherType.
+    pub fn new(frame: u64, time: Option<f64>, ethernet: &vlan_table::FrameView<'_>, body: Body) -> Self {
         Self {
             frame,
             time,
-            body: view.message().into(),
-            src: mac(view.src()),
-            dst: mac(view.dst()),
-            vlan: view.vlan().map(u16::from),
-            tags: view.tags().map(TagRecord::from).collect(),
+            body,
+            src: mac(ethernet.src().into()),
+            dst: mac(ethernet.dst().into()),
+            vlan: ethernet.outer_tag().and_then(Tag::vlan).map(u16::from),
+            tags: ethernet.tags().map(TagRecord::from).collect(),
         }
     }
 }
@@ -152,6 +156,12 @@ impl From<Message<'_>> for Body {
                 payload: hex(unknown.payload()),
             },
         }
+    }
+}
+
+impl From<ParseError> for Body {
+    fn from(error: ParseError) -> Self {
+        Self::Malformed { error: error.to_string() }
     }
 }
 

@@ -82,7 +82,8 @@ fn both_capture_formats_give_one_object_for_each_frame_of_the_family() {
             ],
         });
         let cut = json!({
-            "frame": 3, "kind": "malformed", "error": "hello reply needs 32 bytes, 31 available",
+            "frame": 3, "time": 2.0, "kind": "malformed", "error": "hello reply needs 32 bytes, 31 available",
+            "src": "52:54:4c:01:02:03", "dst": "02:00:00:00:00:01", "vlan": null,
         });
         assert_eq!(lines, [echo, cut]);
     }
