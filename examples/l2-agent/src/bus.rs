@@ -14,6 +14,9 @@ use serde_json::value::RawValue;
 
 use crate::desired::{MacText, Network, NetworkKind, Port, Security, UnknownPorts};
 
+/// Largest file that is read.
+const MAX_FILE: u64 = 256 << 20;
+
 /// Where a bus puts what it knows of this node.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +83,9 @@ impl From<BusPort> for Port {
 
 /// Reads the bus's file.
 pub(crate) fn read(file: &Path) -> anyhow::Result<Known> {
+    if std::fs::metadata(file).is_ok_and(|found| found.len() > MAX_FILE) {
+        anyhow::bail!("{} has more than {MAX_FILE} bytes", file.display());
+    }
     let text = match std::fs::read_to_string(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(NotYet(file.into()).into()),
         read => read.with_context(|| format!("cannot read {}", file.display()))?,

@@ -7,6 +7,8 @@ use secgroup_rpc::{
     Device, Direction, Family, IpSpec, Member, MemberSet, Members, PortRange, Protocol, Remote, Rule, Uuid,
 };
 
+use crate::wiring::{self, Network, NetworkKind};
+
 /// Ports of one network in groups that admit themselves, spread over hosts.
 #[derive(Clone, Copy, Debug)]
 pub struct Cloud {
@@ -54,6 +56,24 @@ impl Cloud {
         }
         for port in 0..self.ports {
             server.set_device(self.device_in(port, self.group_of(port)));
+        }
+    }
+
+    /// How a port is wired that is in this VLAN.
+    pub fn wired(self, port: u32, vlan: u16) -> wiring::Port {
+        let device = self.device_in(port, self.group_of(port));
+        wiring::Port {
+            id: device.id,
+            mac: device.mac,
+            network: Network {
+                id: named(3, vlan.into()),
+                kind: NetworkKind::Vlan,
+                physical_network: Some("physnet1".into()),
+                segmentation_id: Some(vlan.into()),
+            },
+            addresses: device.fixed_ips.iter().copied().collect(),
+            admin_state_up: true,
+            filtered: true,
         }
     }
 

@@ -1,9 +1,9 @@
 //! Changes and faults from a seed, and agents that judge every state they are given.
 //!
-//! Servers are killed, agents restarted, the broker restarted, while members, rules and ports change.
-//! In every state that an agent applies, each of its ports must be filtered, and a packet that no rule
-//! ever admits must not pass; no state may be applied twice; and in the end every agent must hold
-//! exactly what is true.
+//! Servers are killed, agents restarted, the broker restarted, while members, rules, ports and their wiring
+//! change. In every state that an agent applies, each of its ports must be filtered and wired, and a packet
+//! that no rule ever admits must not pass; no state may be applied twice; and in the end every agent must
+//! hold exactly what is true.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,15 +16,19 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::agent::{self, Event};
+use crate::agent::{self, Event, Held};
 use crate::cloud::Cloud;
 use crate::rabbit::Rabbit;
 use crate::server::{self, ServerHandle};
-use crate::transport::Transport;
 use crate::transport::any::Any;
+use crate::transport::{AgentName, Transport};
+use crate::wiring;
 
 /// How long agents may take to get into step at the end, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where all ports are at the start.
+const FIRST_VLAN: u16 = 100;
 
 /// What is done.
 #[derive(Clone, Debug)]
@@ -105,6 +109,8 @@ pub struct Report {
     pub deltas: u64,
     /// Heals among them.
     pub heals: u64,
+    /// Wirings applied by all agents.
+    pub wired: u64,
     /// Messages that agents refused as a whole.
     pub refused: u64,
 }
@@ -143,6 +149,7 @@ struct Bench<'a> {
     options: &'a Options,
     /// What is true; agents are compared with it.
     truth: Server,
+    wires: wiring::Server,
     servers: Vec<RunningServer>,
     agents: BTreeMap<u32, RunningAgent>,
     random: fastrand::Rng,
@@ -158,7 +165,7 @@ struct RunningServer {
 }
 
 struct RunningAgent {
-    state: watch::Receiver<Info>,
+    state: watch::Receiver<Known>,
     task: JoinHandle<Result<()>>,
 }
 
@@ -174,9 +181,17 @@ impl Drop for RunningAgent {
     }
 }
 
+/// What an agent has applied.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Known {
+    groups: Info,
+    ports: Vec<wiring::Port>,
+}
+
 /// What all agents together did.
 #[derive(Debug, Default)]
 struct Judge {
+    wired: u64,
     applied: u64,
     deltas: u64,
     heals: u64,
@@ -187,12 +202,14 @@ struct Judge {
 
 impl<'a> Bench<'a> {
     async fn start(transport: &'a Any, options: &'a Options) -> Result<Self> {
-        let mut truth = Server::new(0);
+        let (mut truth, mut wires) = (Server::new(0), wiring::Server::new(0));
         options.cloud.fill(&mut truth);
+        wires.replace((0..options.cloud.ports).map(|port| options.cloud.wired(port, FIRST_VLAN)).collect());
         let mut bench = Self {
             transport,
             options,
             truth,
+            wires,
             servers: Vec::new(),
             agents: BTreeMap::new(),
             random: fastrand::Rng::with_seed(options.seed),
@@ -204,7 +221,7 @@ impl<'a> Bench<'a> {
             bench.servers.push(server);
         }
         for host in 0..options.cloud.hosts {
-            bench.start_agent(host, Info::default()).await?;
+            bench.start_agent(host, Known::default()).await?;
         }
         Ok(bench)
     }
@@ -212,40 +229,55 @@ impl<'a> Bench<'a> {
     async fn start_server(&mut self) -> Result<RunningServer> {
         let mut model = Server::new(self.random.u32(..));
         model.replace(self.truth.info());
-        let (handle, task) = server::start(model, self.transport.serve().await?);
+        let mut wiring = wiring::Server::new(self.random.u32(..));
+        let cloud = self.options.cloud;
+        wiring.replace(
+            (0..cloud.ports).filter_map(|port| self.wires.port(cloud.port(port)).cloned()).collect(),
+        );
+        let end = self.transport.serve().await?;
+        let (handle, task) = server::start_with_wiring(model, wiring, end);
         Ok(RunningServer { handle, task, replace_at: None })
     }
 
-    async fn start_agent(&mut self, host: u32, known: Info) -> Result<()> {
-        let end = self.transport.join(&format!("host-{host}").parse()?).await?;
+    async fn start_agent(&mut self, host: u32, known: Known) -> Result<()> {
+        let name: AgentName = format!("host-{host}").parse()?;
+        let end = self.transport.join(&name).await?;
         let devices = self.options.cloud.ports_of(host);
         let config = AgentConfig {
             retry: Duration::from_millis(200),
             keepalive: Duration::from_secs(1),
             ..AgentConfig::default()
         };
-        let agent = Agent::restore(config, devices.iter().copied(), known.clone());
+        let agent = Agent::restore(config, devices.iter().copied(), known.groups.clone());
+        let times = wiring::AgentConfig { retry: config.retry, keepalive: config.keepalive };
+        let wiring = Some(wiring::Agent::new(times, name, known.ports.clone()));
         let (tell, state) = watch::channel(known);
         let judge = Arc::clone(&self.judge);
         let theirs = devices.clone();
         let mut counted = agent.counters();
-        let on_event = move |agent: &Agent, event: Event| {
+        let on_event = move |held: &Held, event: Event| {
             let mut judge = judge.lock().unwrap_or_else(PoisonError::into_inner);
             match event {
                 Event::Refused(_) => judge.refused += 1,
                 Event::Applied(changed) => {
-                    let (state, counters) = (agent.info(), agent.counters());
+                    let (groups, counters) = (held.groups.info(), held.groups.counters());
                     judge.deltas += counters.deltas - counted.deltas;
                     judge.heals += counters.heals - counted.heals;
                     counted = counters;
-                    judge.judge(&theirs, &tell.borrow(), &state, !changed.is_empty());
-                    tell.send_replace(state);
+                    judge.judge(&theirs, &tell.borrow().groups, &groups, !changed.is_empty());
+                    tell.send_modify(|known| known.groups = groups);
+                }
+                Event::Wired(changed) => {
+                    let ports: Vec<_> = held.wiring.iter().flat_map(wiring::Agent::ports).cloned().collect();
+                    judge.judge_wiring(&theirs, &tell.borrow().ports, &ports, !changed.is_empty());
+                    tell.send_modify(|known| known.ports = ports);
                 }
                 _ => {}
             }
             Ok(())
         };
-        let task = tokio::spawn(agent::run(agent, end, watch::channel(devices).1, on_event));
+        let held = Held { wiring, ..Held::of_groups(agent) };
+        let task = tokio::spawn(agent::run_with_wiring(held, end, watch::channel(devices).1, on_event));
         self.agents.insert(host, RunningAgent { state, task });
         Ok(())
     }
@@ -253,12 +285,12 @@ impl<'a> Bench<'a> {
     /// One change of what is true, told to every server that lives.
     async fn change(&mut self) {
         let change = Change::random(self.options.cloud, &mut self.random);
-        change.apply(self.options.cloud, &mut self.truth);
+        change.apply(self.options.cloud, &mut self.truth, &mut self.wires);
         self.report.changes += 1;
         let cloud = self.options.cloud;
         for server in self.servers.iter().filter(|server| server.replace_at.is_none()) {
             // A server that was just killed is replaced by one that knows.
-            _ = server.handle.with(move |server| change.apply(cloud, server)).await;
+            _ = server.handle.with_both(move |server, wiring| change.apply(cloud, server, wiring)).await;
         }
     }
 
@@ -275,7 +307,7 @@ impl<'a> Bench<'a> {
                 let Some(old) = self.agents.remove(&host) else { return Ok(()) };
                 let known = match keeps {
                     Keeps::Filter => old.state.borrow().clone(),
-                    Keeps::Nothing => Info::default(),
+                    Keeps::Nothing => Known::default(),
                 };
                 drop(old);
                 self.start_agent(host, known).await?;
@@ -316,7 +348,10 @@ impl<'a> Bench<'a> {
         }
         self.replace_servers().await?;
         for (host, agent) in &mut self.agents {
-            let wanted = self.truth.info_for(self.options.cloud.ports_of(*host));
+            let mut devices = self.options.cloud.ports_of(*host);
+            devices.sort_unstable();
+            let ports = devices.iter().filter_map(|id| self.wires.port(*id).cloned()).collect();
+            let wanted = Known { groups: self.truth.info_for(devices), ports };
             let reached = timeout(PATIENCE, agent.state.wait_for(|state| *state == wanted)).await;
             reached.with_context(|| format!("host-{host} is not in step after {PATIENCE:?}"))??;
         }
@@ -328,8 +363,8 @@ impl<'a> Bench<'a> {
 
     fn report(&self) -> Report {
         let judge = lock(&self.judge);
-        let Judge { applied, refused, .. } = *judge;
-        Report { applied, refused, deltas: judge.deltas, heals: judge.heals, ..self.report }
+        let Judge { applied, refused, wired, .. } = *judge;
+        Report { applied, refused, wired, deltas: judge.deltas, heals: judge.heals, ..self.report }
     }
 }
 
@@ -355,6 +390,23 @@ impl Judge {
             }
         }
     }
+
+    /// No port is ever taken away here, so none may be missing.
+    fn judge_wiring(
+        &mut self,
+        devices: &[Uuid],
+        before: &[wiring::Port],
+        after: &[wiring::Port],
+        says_it_changed: bool,
+    ) {
+        self.wired += 1;
+        if says_it_changed && before == after {
+            self.verdict.get_or_insert_with(|| "a wiring was applied twice".into());
+        }
+        if after.len() != devices.len() {
+            self.verdict.get_or_insert_with(|| "a port was not wired for a while".into());
+        }
+    }
 }
 
 /// Telnet from elsewhere: no rule of the cloud ever admits it.
@@ -375,6 +427,7 @@ enum Change {
     Remove { group: u32, member: u32 },
     Open { group: u32, port: u16 },
     Move { port: u32, group: u32 },
+    Rewire { port: u32, vlan: u16 },
 }
 
 impl Change {
@@ -383,13 +436,15 @@ impl Change {
         match random.u32(..100) {
             0..5 => Self::Open { group, port: random.u16(1000..2000) },
             5..10 => Self::Move { port: random.u32(..cloud.ports), group },
-            10..55 => Self::Add { group, member: random.u32(..256) },
+            10..15 => Self::Rewire { port: random.u32(..cloud.ports), vlan: random.u16(FIRST_VLAN..4095) },
+            15..55 => Self::Add { group, member: random.u32(..256) },
             _ => Self::Remove { group, member: random.u32(..256) },
         }
     }
 
-    fn apply(self, cloud: Cloud, server: &mut Server) {
+    fn apply(self, cloud: Cloud, server: &mut Server, wiring: &mut wiring::Server) {
         match self {
+            Self::Rewire { port, vlan } => wiring.set_port(cloud.wired(port, vlan)),
             Self::Add { group, member } => server.add_member(cloud.group(group), cloud.stranger(member)),
             Self::Remove { group, member } => {
                 server.remove_member(cloud.group(group), cloud.stranger(member))

@@ -25,7 +25,7 @@ async fn within_a_process_every_seed_ends_in_step() {
         let report = run(&Any::Mem(Mem::default()), None, &options, |_| {}).await;
         let report = report.unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
         assert!(report.servers_killed > 0 && report.agents_restarted > 0, "{report:?}");
-        assert!(report.deltas > 0 && report.heals > 0, "{report:?}");
+        assert!(report.deltas > 0 && report.heals > 0 && report.wired > 12, "{report:?}");
     }
 }
 
@@ -45,5 +45,5 @@ async fn two_servers_and_many_agents_survive_the_loss_of_a_server_and_of_the_bro
     let report = run(&transport, Some(&mut rabbit), &options, |_| {}).await.unwrap();
     assert_eq!((report.servers_killed, report.broker_restarts), (2, 1), "{report:?}");
     assert_eq!(report.agents_restarted, 2, "{report:?}");
-    assert!(report.deltas > 0, "{report:?}");
+    assert!(report.deltas > 0 && report.wired > 30, "{report:?}");
 }
