@@ -16,6 +16,7 @@ Examples:
   l2-agent run --sim --desired node.toml
   l2-agent run --desired node.toml --ovs /run/openvswitch/db.sock
   l2-agent run --desired node.toml --ovs /run/openvswitch/db.sock --once --json
+  l2-agent run --desired node.toml --up up.txt       # node.toml: bus = { file = \"bus.json\" }
   l2-agent show --desired node.toml --ovs /run/openvswitch/db.sock"
 )]
 pub(crate) struct Cli {
@@ -91,7 +92,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     wait: u64,
     /// Where to write which ports are up, one id on each line; `sg-bus agent --up` tells Neutron
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "sim")]
     pub(crate) up: Option<PathBuf>,
     /// How often to look at the desired state's file, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use secgroup_rpc::sync::{Agent, AgentConfig, Server};
 use secgroup_rpc::{Info, Uuid};
 use tokio::sync::watch;
@@ -30,7 +30,7 @@ pub async fn serve(transport: &impl Transport, groups: &Path, ports: Option<&Pat
     let mut wiring = wiring::Server::silent();
     if let Some(ports) = &ports {
         wiring = wiring::Server::new(fastrand::u32(..));
-        wiring.replace(node::read_ports(ports.path())?);
+        wiring.replace(read_ports(ports.path())?);
     }
     let (handle, task) = server::start_with_wiring(model, wiring, transport.serve().await?);
     while !task.is_finished() {
@@ -47,13 +47,19 @@ pub async fn serve(transport: &impl Transport, groups: &Path, ports: Option<&Pat
         if let Some(ports) = &mut ports
             && ports.changed()
         {
-            match node::read_ports(ports.path()) {
+            match read_ports(ports.path()) {
                 Ok(ports) => handle.with_both(|_, wiring| wiring.replace(ports)).await?,
                 Err(error) => eprintln!("sg-bus server: {error:#}; the wiring stays"),
             }
         }
     }
     Ok(task.await?)
+}
+
+fn read_ports(path: &Path) -> Result<Vec<wiring::Port>> {
+    let ports = node::read_ports(path)?;
+    eprintln!("sg-bus server: {} ports are wired", ports.len());
+    Ok(ports)
 }
 
 fn summary(info: &Info) -> String {
@@ -96,7 +102,11 @@ pub async fn follow(transport: &impl Transport, options: &AgentOptions) -> Resul
     let report = |held: &Held, event: Event| {
         write_files(options, held, &event)?;
         println!("{}", if options.json { output::line(held, &event) } else { output::text(held, &event) });
-        if options.once && held.is_synced() { Err(Done.into()) } else { Ok(()) }
+        match event {
+            _ if options.once && held.is_synced() => Err(Done.into()),
+            Event::NoWiring if options.once => Err(anyhow!("nothing to write to the node's file")),
+            _ => Ok(()),
+        }
     };
     let ended = tokio::select! {
         ended = agent::run_with_wiring(held, end, theirs, report) => ended,

@@ -75,7 +75,7 @@ fn sg_bus(authority: &Path, arguments: &[&str]) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_is_reached_over_tls_by_its_name_alone() {
+async fn a_broker_is_reached_over_tls_by_its_name_and_with_the_right_password_alone() {
     let made = Made::new(&["localhost".into()]).unwrap();
     let Some(rabbit) = Rabbit::start_with_tls(&made).await.unwrap() else {
         return missing("rabbitmq-server");
@@ -103,13 +103,18 @@ async fn a_broker_is_reached_over_tls_by_its_name_alone() {
         let arguments = follow(uri);
         sg_bus(authority.as_ref(), &arguments.each_ref().map(String::as_str))
     };
-    for (authority, uri) in [(&authority, &wrong), (&at("other.pem"), &right)] {
+    let intruder = right.replace("guest:guest@", "guest:guess@");
+    for (authority, uri, why) in [
+        (&authority, &wrong, "certificate"),
+        (&at("other.pem"), &right, "certificate"),
+        (&authority, &intruder, "ACCESS_REFUSED"),
+    ] {
         let mut refused = agent(authority, uri).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(refused.stdout.take().unwrap()));
         let line = lines.next().unwrap().unwrap();
         refused.kill().unwrap();
         refused.wait().unwrap();
-        assert!(line.starts_with("no server:") && line.contains("certificate"), "{line}");
+        assert!(line.starts_with("no server:") && line.contains(why), "{line}");
     }
     let ended = agent(&authority, &right).output().unwrap();
     serving.kill().unwrap();

@@ -159,3 +159,50 @@ fn the_demonstration_shows_deltas_that_are_small() {
     assert_eq!(said.lines().filter(|line| line.ends_with("both in step")).count(), 4, "{said}");
     assert!(start.elapsed() < Duration::from_secs(120));
 }
+
+#[test]
+fn an_agent_writes_ports_with_their_groups_for_l2_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    assert!(run(&["cert", "localhost", "-o", text(&at("c"))]).status.success());
+    let server = model();
+    state::write(&at("state.sg"), &server.info()).unwrap();
+    let mine = CLOUD.ports_of(3);
+    let lines: Vec<_> = mine.iter().map(ToString::to_string).collect();
+    fs::write(at("devices"), lines.join("\n")).unwrap();
+    let network = "a0000000-0000-4000-8000-000000000001";
+    let port =
+        |id| format!("[[port]]\nid = \"{id}\"\nmac = \"fa:16:3e:00:00:01\"\nnetwork = \"{network}\"\n");
+    let ports: String = (0..CLOUD.ports).map(|number| port(CLOUD.port(number))).collect();
+    let head = format!("[[network]]\nid = \"{network}\"\ntype = \"flat\"\nphysical_network = \"physnet1\"\n");
+    fs::write(at("ports.toml"), head + &ports).unwrap();
+
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("localhost:{free}");
+    let serve = |ports: &[&str]| {
+        let mut serve = sg_bus(&["server", "--listen", &address, "--state", text(&at("state.sg"))]);
+        serve.args(["--credentials", text(&at("c"))]).args(ports);
+        start(&mut serve)
+    };
+    let follow = || {
+        let mut follow = sg_bus(&["agent", "--once", "--connect", &address, "--name", "host-3"]);
+        follow.args(["--ca", text(&at("c/ca.pem")), "--token", text(&at("c/token"))]);
+        follow.args(["--devices", text(&at("devices")), "--node", text(&at("node.json"))]);
+        follow.output().unwrap()
+    };
+    let serving = serve(&[]);
+    let ended = follow();
+    assert_eq!(ended.status.code(), Some(1), "this server says nothing about wiring: {ended:?}");
+    assert!(!at("node.json").exists(), "and nothing is written for it");
+    drop(serving);
+    let _serving = serve(&["--ports", text(&at("ports.toml"))]);
+    let ended = follow();
+    assert!(ended.status.success(), "{ended:?}");
+    let (ports, mut groups) = sg_bus::node::read(&at("node.json")).unwrap();
+    groups.strip();
+    assert_eq!(groups, server.info_for(mine.iter().copied()));
+    let ids: Vec<_> = ports.iter().map(|port| port.id).collect();
+    let mut mine = mine;
+    mine.sort_unstable();
+    assert_eq!(ids, mine, "its own ports and no others");
+}

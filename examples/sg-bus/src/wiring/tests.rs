@@ -230,3 +230,45 @@ fn what_messages_cost() {
     println!("{sizes:?}");
     assert!(sizes[0] < 1000 && sizes[1] < 8000 && sizes[2] < 500, "{sizes:?}");
 }
+
+/// Two servers that know the same, an agent that talks to either, and a way that loses and repeats.
+#[test]
+fn random_losses_and_repetitions_end_in_step_and_apply_nothing_twice() {
+    for seed in 0..50 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut servers = [1, 2].map(Server::new);
+        let mut agent = agent(&[1, 2, 3]);
+        let mut now = Duration::ZERO;
+        let mut to_agent: Vec<Vec<u8>> = Vec::new();
+        for step in 0..400 {
+            let is_quiet = step >= 300;
+            now += Duration::from_millis(300);
+            if !is_quiet && random.bool() {
+                let (number, vlan) = (random.u8(1..6), random.u32(100..104));
+                let goes = random.u8(..4) == 0;
+                for server in &mut servers {
+                    if goes { server.remove_port(id(number)) } else { server.set_port(port(number, vlan)) }
+                }
+            }
+            let is_lost = |random: &mut fastrand::Rng| !is_quiet && random.u8(..5) == 0;
+            // Which server hears the agent changes now and then.
+            if let Some(bytes) = agent.poll_transmit(now).filter(|_| !is_lost(&mut random)) {
+                servers[usize::from(random.u8(..8) == 0)].handle(HOST, &bytes).unwrap();
+            }
+            for server in &mut servers {
+                while let Some((_, bytes)) = server.poll_transmit() {
+                    let copies = if is_lost(&mut random) { 0 } else { 1 + usize::from(random.u8(..8) == 0) };
+                    to_agent.extend(std::iter::repeat_n(bytes, copies));
+                }
+            }
+            for bytes in to_agent.drain(..) {
+                let before: Vec<_> = agent.ports().cloned().collect();
+                if let Handled::Applied(changed) = agent.handle(now, &bytes).unwrap() {
+                    assert_eq!(changed.is_empty(), holds(&agent, &before), "seed {seed}, step {step}");
+                }
+            }
+        }
+        let truth: Vec<_> = (1..=3).filter_map(|number| servers[0].port(id(number)).cloned()).collect();
+        assert!(holds(&agent, &truth), "seed {seed}");
+    }
+}
