@@ -14,11 +14,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::backoff::Backoff;
+use crate::details::Detail;
 use crate::ledger::Ledger;
 use crate::neutron::{Event, Neutron};
 use crate::oslo::{Answer, Question};
 use crate::server::{self, ServerHandle};
-use crate::transport::{FromAgent, QUEUE, ServerEnd};
+use crate::transport::{AgentName, FromAgent, QUEUE, ServerEnd};
 use crate::wire_ledger::{Errand, WireLedger, WireUpdate};
 use crate::wiring::{self, is_wiring};
 
@@ -53,6 +54,19 @@ pub fn start(neutron: Neutron, end: ServerEnd, resync: Duration) -> (ServerHandl
         }
     });
     (handle, task)
+}
+
+/// A host whose agent has another name than Neutron knows it by would wait for ever without a word.
+fn tell_unbound(host: &AgentName, details: &[Detail]) {
+    for detail in details {
+        match detail {
+            Detail::Elsewhere(id) => {
+                eprintln!("sg-bus bridge: port {id} is bound to another host than {host}")
+            }
+            Detail::Unknown(id) => eprintln!("sg-bus bridge: Neutron has no port {id} that is bound"),
+            Detail::Port(_) => {}
+        }
+    }
 }
 
 struct Bridge {
@@ -195,6 +209,7 @@ impl Bridge {
             }
             (Asked::Wiring(errand), Ok(Answer::Wiring(details))) => {
                 let is_partial = details.len() < errand.devices.len();
+                tell_unbound(&errand.host, &details);
                 let updates = self.wires.answered(&errand, details);
                 self.update_wiring(updates).await?;
                 if is_partial {
