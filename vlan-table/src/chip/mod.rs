@@ -10,6 +10,9 @@
 //! - The address table is keyed by MAC address alone; every [`Classified`](crate::Classified) has
 //!   [`Fid::SHARED`](crate::Fid::SHARED).
 //!
+//! The RTL8306E, which gave every entry an untagged set as well (Realtek `rtl8306e_asicdrv.h`), is not among
+//! the models: in which registers it stands is not known here. [`dot1q`](crate::dot1q) has untagged sets.
+//!
 //! ```
 //! use vlan_table::chip::{Config, Entry, Model, Table, TagOp};
 //! use vlan_table::{Header, PortId, TagAction};
