@@ -215,44 +215,21 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     /// Decides about a new loop: act, wait for a turn, or wait for a confirmation.
     fn judge(&mut self, found: Loop, candidate: PortId, round: Round) {
         let (now, timing) = (self.now, *self.schedule.timing());
+        let shown_at = self.shown_at(&found, &round);
         // Whoever has a claim on the wire at the same time and ranks before us goes first. One of
         // any two hears the other's, since a loop carries both.
-        let shown_at = self.shown_at(&found, &round);
         let ahead = self.neighbours.ahead_of(self.rank(), shown_at.saturating_sub(timing.slot));
         let claimed = self.claimed(&round, shown_at);
-        let patience = timing.slot * self.patience(found, candidate);
-        self.unrest = Some(self.continued(self.unrest));
-        let longest = self.longest_wait();
-        let case = self.ports.get(candidate.index()).and_then(|state| state.case);
-        // A loop that others have cut meanwhile is none that this one waited for.
-        let case = case.filter(|case| self.is_recent(case.seen_at) || self.storms_since(case.seen_at));
         let retry = self.retry_at();
+        self.unrest = Some(self.continued(self.unrest));
+        let case = self.lasting_case(candidate).unwrap_or_else(|| self.new_case(found, candidate, shown_at));
         let Some(state) = self.ports.get_mut(candidate.index()) else { return };
         let spare = state.config.role != Role::Access;
         state.note_return();
-        let case = state.case.insert(case.unwrap_or(Case {
-            seen_at: now,
-            other: if candidate == found.tx { found.rx } else { found.tx },
-            patience,
-            ripe_at: match patience.is_zero() {
-                true => shown_at,
-                // Whoever cuts several ports shall be done within the period.
-                false => now.saturating_add(patience).min(longest).max(now),
-            },
-            returns: 0,
-            sequence: round.sequence.wrapping_sub(1),
-            judge_at: now,
-            yielded: 0,
-        }));
-        case.seen_at = now;
-        if now < case.judge_at {
+        let case = state.case.insert(case);
+        if !case.takes(now, round.sequence, timing.slot) {
             self.counters.repeated += 1;
             return;
-        }
-        case.judge_at = now.saturating_add(timing.slot);
-        if case.sequence != round.sequence {
-            case.sequence = round.sequence;
-            case.returns = case.returns.saturating_add(1);
         }
         let enough = case.returns >= timing.confirmations.saturating_add(u8::from(spare));
         let ripe = shown_at >= case.ripe_at && claimed;
@@ -269,6 +246,24 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
         let turn = case.ripe_at.min(retry);
         self.schedule.request(now, turn);
         self.go_fast();
+    }
+
+    /// The case of a port, unless its loop is gone: one that others have cut meanwhile is none that
+    /// this one waited for.
+    fn lasting_case(&self, candidate: PortId) -> Option<Case> {
+        let case = self.ports.get(candidate.index())?.case?;
+        (self.is_recent(case.seen_at) || self.storms_since(case.seen_at)).then_some(case)
+    }
+
+    fn new_case(&self, found: Loop, candidate: PortId, shown_at: Duration) -> Case {
+        let patience = self.schedule.timing().slot * self.patience(found, candidate);
+        let ripe_at = match patience.is_zero() {
+            true => shown_at,
+            // Whoever cuts several ports shall be done within the period.
+            false => self.now.saturating_add(patience).min(self.longest_wait()).max(self.now),
+        };
+        let other = if candidate == found.tx { found.rx } else { found.tx };
+        Case::new(self.now, other, patience, ripe_at)
     }
 
     fn act(&mut self, found: Loop, candidate: PortId, sequence: u32) {

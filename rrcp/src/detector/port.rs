@@ -48,11 +48,31 @@ pub(super) struct Case {
     /// Rounds of which a probe returned.
     pub(super) returns: u8,
     /// The last of them.
-    pub(super) sequence: u32,
+    sequence: Option<u32>,
     /// Copies that come in before this tell nothing new.
-    pub(super) judge_at: Duration,
+    judge_at: Duration,
     /// How often others went first.
     pub(super) yielded: u8,
+}
+
+impl Case {
+    /// A case of which nothing was counted yet.
+    pub(super) const fn new(now: Duration, other: PortId, patience: Duration, ripe_at: Duration) -> Self {
+        Self { seen_at: now, other, patience, ripe_at, returns: 0, sequence: None, judge_at: now, yielded: 0 }
+    }
+
+    /// Counts a return; `false` for a copy that comes within `slot` of the one before.
+    pub(super) fn takes(&mut self, now: Duration, sequence: u32, slot: Duration) -> bool {
+        self.seen_at = now;
+        if now < self.judge_at {
+            return false;
+        }
+        self.judge_at = now.saturating_add(slot);
+        if self.sequence.replace(sequence) != Some(sequence) {
+            self.returns = self.returns.saturating_add(1);
+        }
+        true
+    }
 }
 
 /// A loop that was acted upon.
