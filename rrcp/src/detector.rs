@@ -18,9 +18,9 @@
 //!
 //! ## Evidence, from strong to weak
 //! 1. An own probe of a current round: may block.
-//! 2. An own probe that is late, void, or was on its way when a block came into force: counted. So is
-//!    one for which our turn came after it was sent, unless it returns to its own port: on its way to
-//!    another it may have gone round in a third place meanwhile, and its first step may be cut.
+//! 2. An own probe that is late, void, or was on its way when a block came into force: counted. An
+//!    uplink is not blocked for one that left another port before our turn had come, either: it may
+//!    have gone round in a third place meanwhile, and its first step may be cut.
 //! 3. Our address in another probe: [`Event::DuplicateMac`].
 //! 4. Our address in any frame, a second copy of another detector's probe (unless a blocked port sent
 //!    it), a station that moves, a storm: [`Event::Suspected`], and fast probing.

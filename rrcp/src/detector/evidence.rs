@@ -189,7 +189,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
             state.rearm(self.now, round.sequence);
             let counter = if known { &mut self.counters.repeated } else { &mut self.counters.rearmed };
             *counter += 1;
-        } else if self.blocked_at.is_some_and(|at| self.shown_at(&found, &round) <= at) {
+        } else if self.blocked_at.is_some_and(|at| self.shown_at(&found, candidate, &round) <= at) {
             self.counters.in_flight += 1;
         } else {
             self.judge(found, candidate, round);
@@ -197,11 +197,12 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     }
 
     /// The time for which a probe of `round` that comes in now shows a loop. No way round takes a
-    /// slot: what was sent earlier has gone round and round, and did so a slot ago. That holds for
-    /// what is behind one port; on its way to another the probe may have gone round in a third place
-    /// since, and its first step be cut.
-    fn shown_at(&self, found: &Loop, round: &Round) -> Duration {
-        match found.tx == found.rx {
+    /// slot: what was sent earlier has gone round and round, and did so a slot ago. On its way from
+    /// one port to another it may have done so in a third place, and its first step be cut since: not
+    /// good enough for the block of an uplink.
+    fn shown_at(&self, found: &Loop, candidate: PortId, round: &Round) -> Duration {
+        let role = self.ports.get(candidate.index()).map(|state| state.config.role);
+        match found.tx == found.rx || role == Some(Role::Access) {
             true => round.at.max(self.now.saturating_sub(self.schedule.timing().slot)),
             false => round.at,
         }
@@ -215,7 +216,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     /// Decides about a new loop: act, wait for a turn, or wait for a confirmation.
     fn judge(&mut self, found: Loop, candidate: PortId, round: Round) {
         let (now, timing) = (self.now, *self.schedule.timing());
-        let shown_at = self.shown_at(&found, &round);
+        let shown_at = self.shown_at(&found, candidate, &round);
         // Whoever has a claim on the wire at the same time and ranks before us goes first. One of
         // any two hears the other's, since a loop carries both.
         let ahead = self.neighbours.ahead_of(self.rank(), shown_at.saturating_sub(timing.slot));
