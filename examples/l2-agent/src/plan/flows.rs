@@ -110,7 +110,9 @@ fn integration_table<'a>(
     memo: &'a mut Memo,
     faults: &mut Vec<String>,
 ) -> Table<'a> {
-    let ports: Vec<_> = node.guests.iter().filter_map(|guest| filtered(node, guest)).collect();
+    // Without groups there is nothing to look up.
+    let guests = if node.desired.security.is_some() { node.guests } else { &[] };
+    let ports: Vec<_> = guests.iter().filter_map(|guest| filtered(node, guest)).collect();
     let is_needed = ports.iter().any(|port| port.device.is_some());
     let Some(security) = node.desired.security.as_ref().filter(|_| is_needed) else {
         *memo = Memo::default();
