@@ -82,7 +82,7 @@ impl<B: Backend> Agent<B> {
                 return Ok(self.outcome(plan, applied));
             }
             if due.is_empty() {
-                self.backend.wait(deadline.saturating_duration_since(now).min(LONGEST_WAIT))?;
+                self.backend.wait(deadline.saturating_duration_since(now).min(LONGEST_WAIT), None)?;
                 continue;
             }
             rounds += 1;

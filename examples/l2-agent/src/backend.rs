@@ -1,5 +1,6 @@
 //! What the agent needs of a switch: to look at it, to change it, to be told when to look again.
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use crate::observed::Observed;
@@ -19,11 +20,12 @@ pub trait Backend {
     /// The switch cannot be reached: anything may or may not have happened.
     fn apply(&mut self, ops: &[Op]) -> anyhow::Result<Vec<Failure>>;
 
-    /// Waits until the switch says that something changed, or until `timeout` has passed.
+    /// Waits until the switch says that something changed, `also` can be read, or `timeout` has
+    /// passed.
     ///
     /// # Errors
     /// The switch cannot be reached.
-    fn wait(&mut self, timeout: Duration) -> anyhow::Result<()>;
+    fn wait(&mut self, timeout: Duration, also: Option<BorrowedFd<'_>>) -> anyhow::Result<()>;
 }
 
 /// An operation that the switch refused.

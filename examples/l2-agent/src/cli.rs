@@ -94,7 +94,7 @@ pub(crate) struct RunArgs {
     /// Where to write which ports are up, one id on each line; `sg-bus agent --up` tells Neutron
     #[arg(long, value_name = "FILE", conflicts_with = "sim")]
     pub(crate) up: Option<PathBuf>,
-    /// How often to look at the desired state's file, in milliseconds
+    /// How often to look at file and switch although neither tells of a change, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500)]
     interval: u64,
 }

@@ -62,7 +62,7 @@ fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
         if arguments.once {
             return Ok(verdict(&outcome));
         }
-        if let Err(error) = agent.backend().wait(arguments.interval()) {
+        if let Err(error) = agent.backend().wait(arguments.interval(), desired.changes()) {
             eprintln!("l2-agent: {error:#}");
         }
         if let Err(error) = desired.refresh() {

@@ -8,7 +8,11 @@
     reason = "a test may panic"
 )]
 
+use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use l2_agent::agent::{Agent, Outcome};
@@ -16,7 +20,10 @@ use l2_agent::desired::{Desired, Port, Security, UnknownPorts};
 use l2_agent::ovs::OpenVSwitch;
 use l2_agent::plan::Status;
 use private_ovs::{Datapath, PrivateOvs};
-use secgroup_rpc::{Device, Direction, Family, Group, Info, MemberSet, Members, Protocol, Remote, Rule};
+use secgroup_rpc::{
+    Device, Direction, Family, Group, Info, MemberSet, Members, Message, Protocol, Remote, Rule,
+};
+use serde_json::json;
 
 const PORTS: u16 = 1000;
 const CHANGES: usize = 20;
@@ -87,6 +94,12 @@ fn security(ports: u16) -> Security {
     Security { file: "groups".into(), unknown_ports: UnknownPorts::Trusted, info }
 }
 
+/// Waits until the daemon has taken over what the database says: with a thousand ports it needs
+/// longer for one than the agent does.
+fn settle(ovs: &PrivateOvs) {
+    ovs.vsctl(&["set", "Open_vSwitch", ".", "external_ids:settled=true"]);
+}
+
 /// Runs to rest and checks that everything is up.
 fn converge(agent: &mut Agent<OpenVSwitch>, desired: &Desired) -> (Duration, Outcome) {
     let start = Instant::now();
@@ -128,17 +141,24 @@ impl Times {
     }
 }
 
-fn a_thousand_ports(kind: &str, filtered: bool) {
-    let Some(ovs) = PrivateOvs::start(Datapath::Dummy) else { return };
+/// A switch with a thousand guests' ports, plugged and dead.
+fn plugged_node() -> Option<PrivateOvs> {
+    let ovs = PrivateOvs::start(Datapath::Dummy)?;
     ["br-int", "br-ex"].iter().for_each(|bridge| ovs.add_bridge(bridge, &["fail_mode=secure"]));
     plug(&ovs, 0..PORTS);
-    let node = |ports: u16| {
-        let mut desired: Desired = toml::from_str(NODE).unwrap();
-        desired.ports = (0..ports).map(port).collect();
-        desired.security = filtered.then(|| security(ports));
-        desired
-    };
-    let (few, more) = (node(PORTS), node(PORTS + 1));
+    Some(ovs)
+}
+
+fn node(ports: u16, filtered: bool) -> Desired {
+    let mut desired: Desired = toml::from_str(NODE).unwrap();
+    desired.ports = (0..ports).map(port).collect();
+    desired.security = filtered.then(|| security(ports));
+    desired
+}
+
+fn a_thousand_ports(kind: &str, filtered: bool) {
+    let Some(ovs) = plugged_node() else { return };
+    let (few, more) = (node(PORTS, filtered), node(PORTS + 1, filtered));
     let connect = || Agent::new(OpenVSwitch::connect(&ovs.socket()).unwrap());
 
     let mut agent = connect();
@@ -154,15 +174,97 @@ fn a_thousand_ports(kind: &str, filtered: bool) {
     let (mut plugged, mut unplugged) = (Times(Vec::new()), Times(Vec::new()));
     for _ in 0..CHANGES {
         plug(&ovs, PORTS..=PORTS);
+        settle(&ovs);
         plugged.measure(|| {
             let (_, one) = converge(&mut agent, &more);
             assert_eq!(one.reports.len(), 1, "nobody else's port is reported");
         });
+        settle(&ovs);
         unplugged.measure(|| assert_eq!(converge(&mut agent, &few).1.reports.len(), 1));
         ovs.vsctl(&["del-port", &format!("tap{PORTS}")]);
     }
     plugged.print(&format!("{kind}: one port more"));
     unplugged.print(&format!("{kind}: one port less"));
+}
+
+/// `l2-agent run` on files, and what it reports.
+struct Command {
+    process: Child,
+    reports: mpsc::Receiver<String>,
+    dir: tempfile::TempDir,
+}
+
+impl Command {
+    fn start(ovs: &PrivateOvs, node: &Desired) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), node);
+        let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_l2-agent"))
+            .args(["run", "--json", "--desired"])
+            .arg(dir.path().join("node.json"))
+            .arg("--ovs")
+            .arg(ovs.socket())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, reports) = mpsc::channel();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { process, reports, dir }
+    }
+
+    /// Waits for these words in one report.
+    fn await_report(&self, words: [&str; 2]) {
+        loop {
+            let report = self.reports.recv_timeout(PATIENCE).unwrap();
+            if words.iter().all(|word| report.contains(word)) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Command {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+/// Replaces the files in one step each, groups first.
+fn write(dir: &Path, node: &Desired) {
+    let replace = |name: &str, bytes: &[u8]| {
+        let new = dir.join(format!("{name}.new"));
+        std::fs::write(&new, bytes).unwrap();
+        std::fs::rename(new, dir.join(name)).unwrap();
+    };
+    let mut text: serde_json::Value =
+        serde_json::to_value(toml::from_str::<toml::Table>(NODE).unwrap()).unwrap();
+    if let Some(security) = &node.security {
+        replace("groups.sg", &Message::Info(security.info.clone()).encode());
+        text["security"] = json!({ "file": "groups.sg" });
+    }
+    let mac = |port: &Port| port.mac.0.to_string();
+    let ports = node.ports.iter().map(|it| json!({ "id": it.id, "mac": mac(it), "network": it.network }));
+    text["port"] = ports.collect();
+    replace("node.json", text.to_string().as_bytes());
+}
+
+fn the_command_follows_its_files(kind: &str, filtered: bool) {
+    let Some(ovs) = plugged_node() else { return };
+    let (few, more) = (node(PORTS, filtered), node(PORTS + 1, filtered));
+    let command = Command::start(&ovs, &few);
+    (0..PORTS).for_each(|_| command.await_report(["\"up\"", ""]));
+    let mut times = Times(Vec::new());
+    for _ in 0..CHANGES {
+        plug(&ovs, PORTS..=PORTS);
+        settle(&ovs);
+        write(command.dir.path(), &more);
+        times.measure(|| command.await_report([&id(PORTS), "\"up\""]));
+        write(command.dir.path(), &few);
+        command.await_report([&id(PORTS), "\"gone\""]);
+        ovs.vsctl(&["del-port", &format!("tap{PORTS}")]);
+    }
+    times.print(&format!("{kind}: from file to report"));
 }
 
 #[test]
@@ -173,4 +275,14 @@ fn a_thousand_ports_are_wired() {
 #[test]
 fn a_thousand_filtered_ports_are_wired() {
     a_thousand_ports("filtered", true);
+}
+
+#[test]
+fn a_port_that_is_written_into_the_file_is_wired() {
+    the_command_follows_its_files("unfiltered", false);
+}
+
+#[test]
+fn a_filtered_port_that_is_written_into_the_file_is_wired() {
+    the_command_follows_its_files("filtered", true);
 }

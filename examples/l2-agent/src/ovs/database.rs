@@ -1,11 +1,14 @@
 //! An OVSDB client over a Unix socket: JSON-RPC 1.0, `monitor`, `transact`, `echo` (RFC 7047).
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 
 use super::replica::Replica;
@@ -52,15 +55,24 @@ impl Database {
         Ok(refused.map_or(Ok(results), Err))
     }
 
-    /// Takes in what the server sent, waiting for something at most `timeout`. Whether anything
-    /// came.
-    pub(super) fn receive(&mut self, timeout: Duration) -> anyhow::Result<bool> {
-        let mut any = false;
-        while let Some(message) = self.next_message(if any { Duration::ZERO } else { timeout })? {
-            any = true;
+    /// Takes in what the server has sent.
+    pub(super) fn receive(&mut self) -> anyhow::Result<()> {
+        while let Some(message) = self.next_message(Duration::ZERO)? {
             self.take_notice(&message)?;
         }
-        Ok(any)
+        Ok(())
+    }
+
+    /// Waits at most `timeout` until the server sends something or `also` can be read. Whether it
+    /// came to that.
+    pub(super) fn wait(&self, timeout: Duration, also: Option<BorrowedFd<'_>>) -> anyhow::Result<bool> {
+        let readable = |file| PollFd::new(file, PollFlags::POLLIN);
+        let mut files: Vec<_> = also.into_iter().chain([self.stream.as_fd()]).map(readable).collect();
+        match poll(&mut files, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX)) {
+            Ok(count) => Ok(count > 0),
+            Err(Errno::EINTR) => Ok(false),
+            Err(error) => Err(error).context("the database's connection is gone"),
+        }
     }
 
     fn call(&mut self, method: &str, params: Value) -> anyhow::Result<Value> {
@@ -104,6 +116,11 @@ impl Database {
     fn next_message(&mut self, timeout: Duration) -> anyhow::Result<Option<Value>> {
         let deadline = Instant::now() + timeout;
         loop {
+            // All that is there, so that a long message is looked at once. A read with a timeout of
+            // its own would sleep until the next tick of the kernel's clock.
+            while self.wait(Duration::ZERO, None)? {
+                self.read_some()?;
+            }
             let mut values = serde_json::Deserializer::from_slice(&self.unread).into_iter::<Value>();
             match values.next() {
                 Some(Ok(message)) => {
@@ -114,35 +131,25 @@ impl Database {
                 Some(Err(error)) if !error.is_eof() => bail!("the database sent no JSON: {error}"),
                 _ => {}
             }
-            if !self.read_more(deadline.saturating_duration_since(Instant::now()))? {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return Ok(None);
             }
+            self.wait(left, None)?;
         }
     }
 
-    /// Reads what is there, waiting at most `timeout`. Whether anything came.
-    fn read_more(&mut self, timeout: Duration) -> anyhow::Result<bool> {
+    fn read_some(&mut self) -> anyhow::Result<()> {
         if self.unread.len() > MAX_MESSAGE {
             bail!("the database sent a message of more than {MAX_MESSAGE} bytes");
         }
-        // A timeout of zero would mean "for ever".
-        self.stream.set_read_timeout(Some(timeout.max(Duration::from_micros(1))))?;
         let mut chunk = [0; 1 << 16];
-        match self.stream.read(&mut chunk) {
-            Ok(0) => bail!("the database has closed the connection"),
-            Ok(count) => {
+        match self.stream.read(&mut chunk).context("the database's connection is gone")? {
+            0 => bail!("the database has closed the connection"),
+            count => {
                 self.unread.extend_from_slice(chunk.get(..count).unwrap_or_default());
-                Ok(true)
+                Ok(())
             }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                ) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error).context("the database's connection is gone"),
         }
     }
 }

@@ -7,6 +7,7 @@ mod replica;
 mod transact;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -96,7 +97,7 @@ impl OpenVSwitch {
     /// # Errors
     /// The database's words.
     pub fn unplug(&mut self, bridge: &str, port: &str) -> anyhow::Result<()> {
-        self.database.receive(Duration::ZERO)?;
+        self.database.receive()?;
         let Some(id) = self.database.replica.id("Port", port) else { return Ok(()) };
         let operations = transact::unplug(bridge, id);
         self.database.transact(&operations)?.map(drop).map_err(anyhow::Error::msg)
@@ -192,7 +193,7 @@ impl OpenVSwitch {
 
 impl Backend for OpenVSwitch {
     fn observe(&mut self) -> anyhow::Result<&Observed> {
-        self.database.receive(Duration::ZERO)?;
+        self.database.receive()?;
         self.database.replica.refresh(&mut self.observed);
         self.look_for_devices();
         self.database.replica.refresh(&mut self.observed);
@@ -217,7 +218,7 @@ impl Backend for OpenVSwitch {
         Ok(failures)
     }
 
-    fn wait(&mut self, timeout: Duration) -> anyhow::Result<()> {
-        self.database.receive(timeout).map(drop)
+    fn wait(&mut self, timeout: Duration, also: Option<BorrowedFd<'_>>) -> anyhow::Result<()> {
+        self.database.wait(timeout, also).map(drop)
     }
 }

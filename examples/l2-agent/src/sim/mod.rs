@@ -8,6 +8,7 @@ mod bridge;
 mod pipeline;
 
 use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use crate::backend::{Backend, Failure};
@@ -114,7 +115,7 @@ impl Backend for SimSwitch {
         Ok(results.filter_map(|(op, result)| Some(Failure { op, why: result.err()? })).collect())
     }
 
-    fn wait(&mut self, timeout: Duration) -> anyhow::Result<()> {
+    fn wait(&mut self, timeout: Duration, _also: Option<BorrowedFd<'_>>) -> anyhow::Result<()> {
         // Nothing changes here but by calls.
         self.advance(timeout);
         Ok(())
