@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -97,7 +98,9 @@ fn security(ports: u16) -> Security {
 /// Waits until the daemon has taken over what the database says: with a thousand ports it needs
 /// longer for one than the agent does.
 fn settle(ovs: &PrivateOvs) {
-    ovs.vsctl(&["set", "Open_vSwitch", ".", "external_ids:settled=true"]);
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let mark = format!("external_ids:mark={}", COUNT.fetch_add(1, Ordering::Relaxed));
+    ovs.vsctl(&["set", "Open_vSwitch", ".", &mark]);
 }
 
 /// Runs to rest and checks that everything is up.

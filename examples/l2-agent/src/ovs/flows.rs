@@ -40,10 +40,12 @@ impl FlowSocket {
         lines.map(|line| line.parse::<Flow>().map_err(Into::into)).collect()
     }
 
-    /// Removes and adds in one bundle.
+    /// Removes and adds in one bundle. A flow that only does something else is replaced.
     pub(super) fn change(&self, delete: &[Flow], add: &[Flow]) -> anyhow::Result<()> {
         let mut bundle = String::new();
-        for flow in delete {
+        let place = |flow: &Flow| (flow.table, flow.priority, flow.matches.clone());
+        let replaced: BTreeSet<_> = add.iter().map(place).collect();
+        for flow in delete.iter().filter(|flow| !replaced.contains(&place(flow))) {
             writeln!(bundle, "delete_strict {}", flow.identity())?;
         }
         for flow in add {

@@ -136,10 +136,10 @@ fn integration_table<'a>(
 }
 
 /// A port that belongs into a network, as the filter sees it.
-fn filtered<'a>(node: &Node<'a>, guest: &Guest<'a>) -> Option<filter::Port<'a>> {
-    let (wanted, ofport) = (guest.wanted?, guest.port.ofport?);
-    let attachment = ports::attachment(node.desired, wanted, guest.port, node.networks).ok()?;
-    let device = match node.desired.filter(wanted) {
+fn filtered<'a>(node: &Node<'_>, guest: &Guest<'a>) -> Option<filter::Port<'a>> {
+    let ((wanted, filter), ofport) = (guest.wanted?, guest.port.ofport?);
+    let attachment = ports::attachment(guest, node.networks).ok()?;
+    let device = match filter {
         Filter::Groups(device) => Some(device),
         Filter::Nothing | Filter::Unknown => None,
     };

@@ -201,7 +201,7 @@ impl Networks {
         guests: &[ports::Guest<'_>],
         vlans: &mut LocalVlans,
     ) -> Self {
-        let in_use = guests.iter().filter_map(|guest| Some(guest.wanted?.network.as_str()));
+        let in_use = guests.iter().filter_map(|guest| Some(guest.wanted?.0.network.as_str()));
         let in_use: BTreeSet<_> = in_use.collect();
         *vlans = LocalVlans::restore(ports::remembered(guests));
         vlans.retain(|network| in_use.contains(network));

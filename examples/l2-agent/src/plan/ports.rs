@@ -19,8 +19,8 @@ pub(super) struct Guest<'a> {
     /// As it was observed.
     pub(super) port: &'a Port,
     id: &'a str,
-    /// What is desired of it; `None` if nobody does.
-    pub(super) wanted: Option<&'a desired::Port>,
+    /// What is desired of it, and how it is filtered; `None` if nobody wants it.
+    pub(super) wanted: Option<(&'a desired::Port, Filter<'a>)>,
 }
 
 /// All guests' ports, by name.
@@ -30,7 +30,8 @@ pub(super) fn guests<'a>(desired: &'a Desired, observed: &'a Observed) -> Vec<Gu
     let ports = bridge.into_iter().flat_map(|bridge| &bridge.ports);
     let guest = |(name, port): (&'a String, &'a Port)| {
         let id = port.iface_id()?;
-        Some(Guest { name, port, id, wanted: wanted.get(id).copied() })
+        let wanted = wanted.get(id).map(|wanted| (*wanted, desired.filter(wanted)));
+        Some(Guest { name, port, id, wanted })
     };
     ports.filter_map(guest).collect()
 }
@@ -53,10 +54,13 @@ pub(super) fn plan(
     plan: &mut Plan,
 ) {
     let ready: HashMap<_, _> = networks.attached().map(|it| (it.vlan, ways.is_ready(&it.segment))).collect();
-    for Guest { name, port, id, wanted } in guests.iter().copied() {
-        let goal = match wanted {
-            Some(wanted) => goal(desired, wanted, port, networks, &ready),
-            None => Goal::Dead("the port is not among the desired ones".to_owned()),
+    for guest in guests {
+        let Guest { name, port, id, wanted } = *guest;
+        let goal = match attachment(guest, networks) {
+            Ok(Attachment { vlan, wiring, .. }) => {
+                Goal::Vlan { wiring, ready: ready.get(vlan).is_some_and(|ready| *ready) }
+            }
+            Err(why) => Goal::Dead(why),
         };
         let status = judge(port, &goal);
         if let Some(to) = next_wiring(port, &goal, &status) {
@@ -79,29 +83,12 @@ enum Goal<'a> {
     Dead(String),
 }
 
-fn goal<'a>(
-    desired: &Desired,
-    wanted: &desired::Port,
-    port: &Port,
-    networks: &'a Networks,
-    ready: &HashMap<VlanId, bool>,
-) -> Goal<'a> {
-    match attachment(desired, wanted, port, networks) {
-        Ok(Attachment { vlan, wiring, .. }) => {
-            Goal::Vlan { wiring, ready: ready.get(vlan).is_some_and(|ready| *ready) }
-        }
-        Err(why) => Goal::Dead(why),
-    }
-}
-
 /// The network of a port, or why it must not talk.
-pub(super) fn attachment<'a>(
-    desired: &Desired,
-    wanted: &desired::Port,
-    port: &Port,
-    networks: &'a Networks,
-) -> Result<&'a Attachment, String> {
-    let attached_mac = port.external_ids.get("attached-mac").map(String::as_str);
+pub(super) fn attachment<'a>(guest: &Guest<'_>, networks: &'a Networks) -> Result<&'a Attachment, String> {
+    let Some((wanted, filter)) = guest.wanted else {
+        return Err("the port is not among the desired ones".to_owned());
+    };
+    let attached_mac = guest.port.external_ids.get("attached-mac").map(String::as_str);
     if attached_mac.and_then(|mac| mac.parse().ok()) != Some(wanted.mac.0) {
         let found = attached_mac.unwrap_or("not set").to_ascii_lowercase();
         return Err(format!(
@@ -112,7 +99,7 @@ pub(super) fn attachment<'a>(
     if !wanted.admin_state_up {
         return Err("admin_state_up is false".to_owned());
     }
-    if desired.filter(wanted) == Filter::Unknown {
+    if filter == Filter::Unknown {
         return Err("no security groups are known for it, and it must not pass unfiltered".to_owned());
     }
     match networks.get(&wanted.network) {
