@@ -35,7 +35,7 @@ impl FlowSocket {
 
     /// All flows but those that the switch learned: they have a timeout and come and go alone.
     pub(super) fn dump(&self) -> anyhow::Result<BTreeSet<Flow>> {
-        let output = self.run(&["--no-stats", "--no-names", "dump-flows"], &[], "")?;
+        let output = self.run(&["--no-stats", "dump-flows"], &[], "")?;
         let lines = output.lines().filter(|line| line.contains("actions=") && !is_learned(line));
         lines.map(|line| line.parse::<Flow>().map_err(Into::into)).collect()
     }
@@ -56,7 +56,8 @@ impl FlowSocket {
 
     fn run(&self, command: &[&str], arguments: &[&str], input: &str) -> anyhow::Result<String> {
         let mut child = Command::new("ovs-ofctl")
-            .args(["-O", "OpenFlow14", "--timeout=10"])
+            // For names it would first read the features of all 254 tables: more than 1 MB.
+            .args(["-O", "OpenFlow14", "--timeout=10", "--no-names"])
             .args(command)
             .arg(format!("unix:{}", self.0.display()))
             .args(arguments)
