@@ -1,9 +1,10 @@
 //! The agent against a real Open vSwitch.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use l2_agent::agent::Agent;
+use l2_agent::backend::Backend;
 use l2_agent::desired::{Desired, MacText};
 use l2_agent::ovs::OpenVSwitch;
 use l2_agent::plan::Status;
@@ -95,8 +96,17 @@ fn a_restarted_switch_gets_its_flows_back() {
     agent.converge(&desired, PATIENCE).unwrap();
     switch.kill_daemon();
     switch.start_daemon();
-    let after = agent.converge(&desired, PATIENCE).unwrap();
-    assert!(after.plan.is_done() && after.applied > 0, "{after:#?}");
+    // The new daemon opens its bridges a moment after it is there.
+    let deadline = Instant::now() + PATIENCE;
+    let after = loop {
+        let outcome = agent.converge(&desired, PATIENCE).unwrap();
+        if outcome.applied > 0 {
+            break outcome;
+        }
+        assert!(Instant::now() < deadline, "{outcome:#?}");
+        agent.backend().wait(Duration::from_millis(20), None).unwrap();
+    };
+    assert!(after.plan.is_done(), "{after:#?}");
     assert_eq!(after.plan.status["p1"], Status::Up);
 }
 
