@@ -88,6 +88,9 @@ pub(crate) struct RunArgs {
     /// Stop when the node is as it shall be, or cannot come nearer
     #[arg(long)]
     pub(crate) once: bool,
+    /// Only say what would be done, like `show`
+    #[arg(long, conflicts_with_all = ["once", "up"])]
+    pub(crate) dry_run: bool,
     /// With --once, how long to wait for the switch, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     wait: u64,

@@ -35,6 +35,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
+    if arguments.dry_run {
+        return show(&arguments.switch);
+    }
     if arguments.switch.sim {
         return simulate(&arguments.switch);
     }

@@ -5,6 +5,9 @@
 //! is plugged into the dead VLAN, as a hypervisor should: until the agent has bound it, it hears
 //! nothing.
 
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -85,9 +88,11 @@ impl TestPort {
                 self.inside(&["addr", "replace", &address.to_string(), "dev", &self.name])
             }
             Address::Dhcp => {
-                let client =
-                    ["netns", "exec", &self.namespace, "udhcpc", "-i", &self.name, "-n", "-q", "-t", "5"];
-                ip(&client).context("no lease; is a DHCP server on the network, and the port up?")
+                let script = lease_script().context("cannot write the script for udhcpc")?;
+                let script = script.display().to_string();
+                let client = ["netns", "exec", &self.namespace, "udhcpc", "-i", &self.name];
+                ip(&[&client[..], &["-n", "-q", "-t", "5", "-s", &script]].concat())
+                    .context("no lease; is a DHCP server on the network, and the port up?")
             }
         }
     }
@@ -134,6 +139,24 @@ impl TestPort {
     fn inside(&self, arguments: &[&str]) -> anyhow::Result<()> {
         ip(&[&["-n", &self.namespace], arguments].concat())
     }
+}
+
+/// What `udhcpc` does with a lease. Its own script would also write `/etc/resolv.conf`, and that is
+/// the host's: a network namespace has no files of its own.
+const LEASE: &str = "#!/bin/sh
+case $1 in
+    deconfig) ip address flush dev $interface ;;
+    bound|renew)
+        ip address replace $ip/$mask dev $interface
+        for gateway in $router; do ip route replace default via $gateway dev $interface; done ;;
+esac
+";
+
+/// Gone when dropped. Closed for writing, or it could not be executed.
+fn lease_script() -> std::io::Result<tempfile::TempPath> {
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempfile()?;
+    file.write_all(LEASE.as_bytes())?;
+    Ok(file.into_temp_path())
 }
 
 /// In this namespace, where the switch makes its devices.

@@ -1,6 +1,7 @@
 //! The agent against a real Open vSwitch.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use l2_agent::agent::Agent;
@@ -142,6 +143,57 @@ fn a_test_port_is_dead_until_it_is_bound_and_then_reaches_its_network_only() {
         port.delete(&mut database, "br-int").unwrap();
     }
     assert_eq!(vsctl(&switch, "list-ports br-int"), "int-br-eth1\nint-br-ex");
+}
+
+#[test]
+fn a_test_port_gets_its_address_from_a_dhcp_server_on_its_network() {
+    if !enter_namespaces() || !has("dnsmasq") || !has("udhcpc") {
+        return;
+    }
+    let Some(switch) = PrivateOvs::start(Datapath::Userspace) else { return };
+    ["br-int", "br-ex", "br-eth1"].iter().for_each(|bridge| switch.add_bridge(bridge, &["fail_mode=secure"]));
+    let mut desired: Desired = toml::from_str(NODE).unwrap();
+    desired.ports[1].network = "A".to_owned();
+    desired.tunnels = None;
+    let mut database = OpenVSwitch::connect(&switch.socket()).unwrap();
+    let server = test_port(1);
+    let client = TestPort { address: Address::Dhcp, ..test_port(2) };
+    for port in [&server, &client] {
+        port.create(&mut database, "br-int").unwrap();
+    }
+    server.configure().unwrap();
+    let mut agent = Agent::new(OpenVSwitch::connect(&switch.socket()).unwrap());
+    agent.converge(&desired, PATIENCE).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let leases = format!("--dhcp-leasefile={}", dir.path().join("leases").display());
+    let dnsmasq = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--pid-file="];
+    let range = "--dhcp-range=203.0.113.50,203.0.113.60,255.255.255.0";
+    let mut dnsmasq = Command::new("ip")
+        .args(["netns", "exec", &server.namespace])
+        .args(dnsmasq)
+        .args(["--interface=test1", "--bind-interfaces", "--user=root", range, &leases])
+        .spawn()
+        .unwrap();
+    let host = std::fs::read("/etc/resolv.conf").ok();
+    let configured = client.configure();
+    dnsmasq.kill().unwrap();
+    dnsmasq.wait().unwrap();
+    configured.unwrap();
+    assert_eq!(std::fs::read("/etc/resolv.conf").ok(), host, "the lease is the guest's alone");
+    client.ping("203.0.113.1").unwrap();
+    for port in [&server, &client] {
+        port.delete(&mut database, "br-int").unwrap();
+    }
+}
+
+fn has(program: &str) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+    let found = found.is_ok_and(|output| output.status.success());
+    if !found {
+        println!("skipped: {program} not found");
+        assert!(std::env::var_os("REQUIRE_PEERS").is_none(), "{program} is required");
+    }
+    found
 }
 
 fn test_port(number: u8) -> TestPort {
