@@ -204,7 +204,7 @@ fn a_loop_is_broken_and_reported_until_it_is_gone() {
 fn a_watch_tells_a_loop_its_end_and_silence_as_they_happen() {
     let Some(lab) = Lab::new("serve port0 left right") else { return };
     let mut watch = Command::new(TOOL)
-        .args(["--iface", "station", "--json", "--retries", "0", "watch", "--interval", "0.1"])
+        .args(["--iface", "station", "--json", "--retries", "2", "watch", "--interval", "0.1"])
         .args(["--count", "300"])
         .stdout(Stdio::piped())
         .spawn()
