@@ -206,6 +206,7 @@ impl Window {
     }
 }
 
+/// Worked out by the compiler: a number that is no port would not build.
 const PORT_0: PortId = PortId::new(0).unwrap();
 
 #[cfg(test)]

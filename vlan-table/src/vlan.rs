@@ -27,7 +27,7 @@ impl VlanId {
     /// The lowest usable identifier, 1.
     pub const MIN: Self = Self::DEFAULT;
     /// The highest usable identifier, 4094.
-    pub const MAX: Self = Self::new(4094).unwrap();
+    pub const MAX: Self = Self::new(4094).unwrap(); // a wrong number would not build
     /// How many identifiers are usable.
     pub const COUNT: usize = 4094;
 

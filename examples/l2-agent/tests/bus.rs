@@ -8,6 +8,8 @@
     reason = "a test may panic"
 )]
 
+mod node;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,7 +20,8 @@ use l2_agent::ovs::OpenVSwitch;
 use l2_agent::plan::Status;
 use l2_agent::sim::SimSwitch;
 use l2_agent::watch::Watched;
-use private_ovs::{Datapath, Frames, PrivateOvs};
+use node::Node;
+use private_ovs::{Datapath, PrivateOvs};
 use secgroup_rpc::{Device, Info};
 use sg_bus::commands::{self, AgentOptions};
 use sg_bus::credentials::{Made, Token, acceptor, connector};
@@ -68,23 +71,6 @@ fn network_id(letter: char) -> String {
 
 fn mac(number: u8) -> String {
     format!("fa:16:3e:00:00:0{number}")
-}
-
-/// A switch that frames can be sent through.
-trait Node {
-    fn send(&mut self, port: &str, frame: &[u8]) -> Frames;
-}
-
-impl Node for SimSwitch {
-    fn send(&mut self, port: &str, frame: &[u8]) -> Frames {
-        Self::send(self, port, frame)
-    }
-}
-
-impl Node for PrivateOvs {
-    fn send(&mut self, port: &str, frame: &[u8]) -> Frames {
-        self.exchange(port, frame)
-    }
 }
 
 /// Which guests hear a broadcast from outside, untagged or in a VLAN.

@@ -12,6 +12,8 @@
     reason = "a test may panic"
 )]
 
+mod node;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +24,8 @@ use l2_agent::desired::Desired;
 use l2_agent::ovs::OpenVSwitch;
 use l2_agent::plan::Status;
 use l2_agent::sim::SimSwitch;
-use private_ovs::{Datapath, Frames, PrivateOvs};
+use node::Node;
+use private_ovs::{Datapath, PrivateOvs};
 use vlan_table::FrameView;
 
 const NODE: &str = r#"
@@ -83,23 +86,6 @@ const CASES: &[Case] = &[
     Case("dead", DEAD, ALL, "81000fff", &[]),
     Case("nic1", OUTSIDE, "0180c200000e", "", &[]),
 ];
-
-/// A node that frames can be sent through.
-trait Node {
-    fn send(&mut self, port: &str, frame: &[u8]) -> Frames;
-}
-
-impl Node for SimSwitch {
-    fn send(&mut self, port: &str, frame: &[u8]) -> Frames {
-        Self::send(self, port, frame)
-    }
-}
-
-impl Node for PrivateOvs {
-    fn send(&mut self, port: &str, frame: &[u8]) -> Frames {
-        self.exchange(port, frame)
-    }
-}
 
 #[test]
 fn the_simulated_node_forwards_as_it_shall() {

@@ -381,8 +381,7 @@ impl<const PORTS: usize, const VLANS: usize> LoopDetector<PORTS, VLANS> {
     fn stake(&self) -> Stake {
         let mut cases = self.ports.iter().filter_map(|state| state.case).peekable();
         // Whoever cut one loop just now is next to the others that it sees.
-        let recently = self.schedule.timing().slot * SLOTS_FOR_UPLINKS;
-        let at_work = self.blocked_at.is_some_and(|at| self.now.saturating_sub(at) < recently);
+        let at_work = self.blocked_at.is_some_and(|at| self.is_recent(at));
         match () {
             () if !self.blocks() => Stake::Listens,
             () if cases.peek().is_none() => Stake::Claims,

@@ -155,13 +155,7 @@ fn trips_an_hour_apart_do_not_add_up() {
 
 #[test]
 fn an_uplink_is_blocked_only_on_a_second_return_after_a_while() {
-    let mut sim = Sim::new();
-    [2, 5].into_iter().for_each(|raw| sim.role(raw, Role::Uplink));
-    sim.run_until(ms(60_000));
-    sim.plug(cable(2, 5));
-    while sim.detector.counters().deferred == 0 {
-        sim.run_for(ms(1));
-    }
+    let mut sim = Sim::with_looped_uplinks();
     let first = sim.now;
     sim.run_for(9 * Timing::DEFAULT.slot);
     assert_eq!(sim.blocked(), []);

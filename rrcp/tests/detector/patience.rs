@@ -10,18 +10,6 @@ const SLOT: Duration = Timing::DEFAULT.slot;
 /// An uplink waits so long for others that do not speak up.
 const PATIENCE: Duration = Duration::from_millis(240);
 
-/// Ports 2 and 5 are uplinks; a loop through them was seen for the first time just now.
-fn looped_uplinks() -> Sim {
-    let mut sim = Sim::new();
-    [2, 5].into_iter().for_each(|raw| sim.role(raw, Role::Uplink));
-    sim.run_until(ms(60_000));
-    sim.plug(cable(2, 5));
-    while sim.detector.counters().deferred == 0 {
-        sim.run_for(ms(1));
-    }
-    sim
-}
-
 /// What the rounds since `since` stood for.
 fn stakes(sim: &Sim, since: Duration) -> Vec<Stake> {
     let probe = |frame: &[u8]| StrictProbe::parse(&FrameView::new(frame, 0).unwrap()).unwrap();
@@ -32,7 +20,7 @@ fn stakes(sim: &Sim, since: Duration) -> Vec<Stake> {
 
 #[test]
 fn whoever_waits_says_so_every_few_slots_and_presses_when_it_will_act() {
-    let mut sim = looped_uplinks();
+    let mut sim = Sim::with_looped_uplinks();
     let first = sim.now;
     sim.run_until(first + PATIENCE - SLOT);
     let waits = stakes(&sim, first);
@@ -43,7 +31,7 @@ fn whoever_waits_says_so_every_few_slots_and_presses_when_it_will_act() {
 
 #[test]
 fn time_that_was_waited_for_one_loop_does_not_count_for_the_next() {
-    let mut sim = looped_uplinks();
+    let mut sim = Sim::with_looped_uplinks();
     sim.run_for(PATIENCE - 4 * SLOT);
     sim.unplug_all(); // somebody has cut it
     sim.run_for(PATIENCE + 4 * SLOT);
@@ -57,7 +45,7 @@ fn time_that_was_waited_for_one_loop_does_not_count_for_the_next() {
 
 #[test]
 fn case_15_silence_while_a_storm_rages_does_not_end_the_wait() {
-    let mut sim = looped_uplinks();
+    let mut sim = Sim::with_looped_uplinks();
     let storm_for = |sim: &mut Sim, time: Duration| {
         let until = sim.now + time;
         while sim.now < until {
@@ -78,7 +66,7 @@ fn case_15_silence_while_a_storm_rages_does_not_end_the_wait() {
 
 #[test]
 fn case_11_old_probes_that_keep_going_round_prove_no_pair_for_now() {
-    let mut sim = looped_uplinks();
+    let mut sim = Sim::with_looped_uplinks();
     sim.run_for(4 * SLOT);
     sim.unplug_all();
     // What left port 2 before the cut goes round somewhere behind port 5, as in a loop of bridges.
@@ -112,7 +100,7 @@ fn a_switch_that_cut_one_loop_presses_at_once_for_what_remains_behind_its_uplink
 #[test]
 fn an_uplink_waits_on_while_another_behind_it_presses_but_not_for_ever() {
     let pressing_for = |time: Duration| {
-        let mut sim = looped_uplinks();
+        let mut sim = Sim::with_looped_uplinks();
         let first = sim.now;
         let mac = MacAddr6::new(2, 0, 0, 0, 0, 9);
         let mut probe = StrictProbe {

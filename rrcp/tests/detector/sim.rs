@@ -56,6 +56,18 @@ impl Sim {
         Self::with(Config::new(MAC, NONCE))
     }
 
+    /// Ports 2 and 5 are uplinks; a loop through them was seen for the first time just now.
+    pub(crate) fn with_looped_uplinks() -> Self {
+        let mut sim = Self::new();
+        [2, 5].into_iter().for_each(|raw| sim.role(raw, Role::Uplink));
+        sim.run_until(ms(60_000));
+        sim.plug(cable(2, 5));
+        while sim.detector.counters().deferred == 0 {
+            sim.run_for(ms(1));
+        }
+        sim
+    }
+
     /// Every port is up from the start.
     pub(crate) fn with(config: Config) -> Self {
         let mut sim = Self {
